@@ -1,0 +1,1 @@
+"""kvbench: a benchmark of KV-cache compression for self-forcing video generation."""

@@ -1,0 +1,53 @@
+"""The reference: the whole history in bf16, read in place."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from kvbench_core.cache.context import CacheContext
+from kvbench_core.cache.layer import LayerCache, Materialised, check_finite
+from kvbench_core.geometry import Step
+
+
+class DenseCache(LayerCache):
+    """Keeps every token; each pass over a chunk overwrites that chunk's slots.
+
+    The buffer grows by one chunk at a time and attention reads a view of it, so this is the
+    cheapest dense cache there is: the yardstick for time as for bytes.
+    """
+
+    def __init__(self, layer: int, context: CacheContext) -> None:
+        super().__init__(layer, context)
+        self._k: Tensor | None = None
+        self._v: Tensor | None = None
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
+        if step.is_context:
+            check_finite(k, v, self.layer, step)
+        self._k = self._put(self._k, k, step)
+        self._v = self._put(self._v, v, step)
+        keys, values = (self._read(buffer, step).to(q.dtype) for buffer in (self._k, self._v))
+        return self.context.kernel.partial(q, keys, values).out
+
+    def _put(self, buffer: Tensor | None, x: Tensor, step: Step) -> Tensor:
+        if buffer is None or buffer.shape[1] < step.stop:
+            shape = (x.shape[0], step.stop, *x.shape[2:])
+            grown = torch.empty(shape, dtype=self.context.dtype, device=x.device)
+            if buffer is not None:
+                grown[:, : buffer.shape[1]].copy_(buffer)
+            buffer = grown
+        buffer[:, step.start : step.stop].copy_(x)
+        return buffer
+
+    def _read(self, buffer: Tensor, step: Step) -> Tensor:
+        history = step.visible_history()
+        if len(history) == 2:  # a sink apart from the window
+            (_, sink), (newest, _) = history
+            return torch.cat([buffer[:, :sink], buffer[:, newest : step.stop]], dim=1)
+        return buffer[:, history[0][0] if history else step.start : step.stop]
+
+    def materialise(self, tokens: int) -> Materialised:
+        assert self._k is not None and self._v is not None
+        present = torch.ones(tokens, self._k.shape[2], dtype=torch.bool, device=self._k.device)
+        return Materialised(self._k[:, :tokens], self._v[:, :tokens], present)

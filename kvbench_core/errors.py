@@ -1,0 +1,50 @@
+"""What can go wrong by a user's doing. Each message is one sentence: thing, value, remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class KvbenchError(Exception):
+    """A user's mistake or a broken input; shown as one line, without a traceback."""
+
+
+class ParameterError(KvbenchError, ValueError):
+    """A parameter is outside what its owner accepts."""
+
+    def __init__(self, owner: str, parameter: str, rule: str, value: object) -> None:
+        super().__init__(f"{owner}: {parameter} must be {rule}; got {value!r}")
+        self.owner, self.parameter, self.rule, self.value = owner, parameter, rule, value
+
+
+class ExpressionError(KvbenchError):
+    """A method expression such as ``rtn(bits=4)+recent(blocks=2)`` cannot be read."""
+
+
+class UnknownNameError(KvbenchError):
+    """No plugin provides a name; the message offers the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        folded = {known_name.lower(): known_name for known_name in names}
+        near = [folded[match] for match in get_close_matches(name.lower(), folded, n=3)]
+        hint = f"did you mean {' or '.join(near)}?" if near else "see `kvbench list`"
+        super().__init__(f"no {kind} is called {name!r}; {hint}")
+        self.kind, self.name, self.near = kind, name, near
+
+
+class PluginError(KvbenchError):
+    """A plugin, or two of them together, cannot be used."""
+
+
+class CacheError(KvbenchError):
+    """A cache was handed keys, values or a step that it cannot take."""
+
+
+class BackendError(KvbenchError):
+    """A generator cannot be loaded or cannot generate what was asked."""
+
+
+class StoreError(KvbenchError):
+    """A run directory is missing, damaged, locked or of another format version."""

@@ -1,0 +1,40 @@
+"""The parts of a method that need no mathematics of their own: ``bf16``, ``recent``, ``refresh``."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from attrs import field, frozen
+
+from kvbench_core.cache.codec import BF16, KVCodec
+from kvbench_core.cache.context import CacheContext
+from kvbench_core.cache.layer import LayerCache
+from kvbench_core.cache.queue import QueueCache, Tier
+from kvbench_core.params import whole
+from kvbench_core.policy import Cadence, Promise, Tiering
+
+
+def bf16() -> KVCodec:
+    """Keep K and V as they are."""
+    return BF16
+
+
+def refresh() -> Cadence:
+    """Encode on the clean pass only (differs from the default under ``reconstruct``)."""
+    return Cadence.REFRESH_ONLY
+
+
+@frozen
+class Recent(Tiering):
+    """The newest ``blocks`` chunks in bf16, the one being generated included; older ones coded."""
+
+    name: ClassVar[str] = "recent"
+
+    blocks: int = field(default=2, validator=whole(1))
+
+    def layer_cache(self, codec: KVCodec, layer: int, context: CacheContext) -> LayerCache:
+        window = self.blocks * context.geometry.tokens_per_chunk
+        return QueueCache(layer, context, [Tier(BF16, lambda total: window)], last=codec)
+
+    def promise(self, codec: KVCodec) -> Promise:
+        return Promise(error_bound=codec.error_bound(), exact_chunks=self.blocks)

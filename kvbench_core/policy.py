@@ -1,0 +1,144 @@
+"""Cache methods: a policy makes one :class:`LayerCache` per layer; most policies are compositions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from enum import Enum
+from typing import ClassVar
+
+from attrs import field, frozen
+from torch import Tensor
+
+from kvbench_core.cache.codec import BF16, ErrorBound, KVCodec
+from kvbench_core.cache.context import CacheContext
+from kvbench_core.cache.dense import DenseCache
+from kvbench_core.cache.layer import LayerCache
+from kvbench_core.cache.queue import QueueCache
+from kvbench_core.errors import ExpressionError
+from kvbench_core.geometry import Step
+
+
+@frozen(kw_only=True)
+class Promise:
+    """What a policy promises about its caches; the conformance suite checks what is promised.
+
+    ``error_bound`` holds for every token that is kept one by one; ``None`` where content is
+    dropped or summarised. ``exact_chunks`` newest chunks are kept unchanged. ``keeps_all`` means
+    that every token of the rollout stays visible to every head.
+    """
+
+    error_bound: ErrorBound | None = None
+    exact_chunks: int = 0
+    keeps_all: bool = True
+
+
+class Cadence(Enum):
+    """On which passes over a chunk the ``reconstruct`` integration encodes.
+
+    In ``streaming`` a chunk attends to its own exact K and V, so what a noisy pass would write is
+    never read: both cadences encode once, on the clean pass, and give the same video.
+    """
+
+    PER_STEP = "per_step"
+    REFRESH_ONLY = "refresh_only"
+
+    def encodes(self, step: Step) -> bool:
+        return step.is_context or self is Cadence.PER_STEP
+
+
+class Reuse(ABC):
+    """Decides, before a denoising pass, whether the generator may skip the transformer."""
+
+    name: ClassVar[str] = "reuse"
+
+    @abstractmethod
+    def new_state(self) -> ReuseState:
+        """Fresh state for one rollout."""
+
+
+class ReuseState(ABC):
+    """The memory of a :class:`Reuse` during one rollout."""
+
+    @abstractmethod
+    def should_skip(self, step: Step, feature: Tensor) -> bool:
+        """``feature`` is the pass's patch-embedded input, ``[batch, token, width]``.
+
+        Asked once before each noisy pass that follows a computed one of the same chunk; never
+        for the clean pass.
+        """
+
+
+class Policy(ABC):
+    """A KV-cache method with its parameters."""
+
+    cadence: Cadence = Cadence.PER_STEP
+
+    @abstractmethod
+    def layer_cache(self, layer: int, context: CacheContext) -> LayerCache:
+        """A fresh cache for ``layer``; called for every layer at the start of each rollout."""
+
+    @abstractmethod
+    def promise(self) -> Promise:
+        """What the conformance suite may hold the policy to."""
+
+    def reuse(self) -> Reuse | None:
+        """The rule by which whole forward passes are skipped, if there is one."""
+        return None
+
+
+class Tiering(ABC):
+    """Which codec each token gets, and which tokens are kept: turns a codec into a cache."""
+
+    name: ClassVar[str] = "tiering"
+
+    @abstractmethod
+    def layer_cache(self, codec: KVCodec, layer: int, context: CacheContext) -> LayerCache:
+        """A fresh cache whose tokens are kept by ``codec`` where the tiering says nothing else."""
+
+    @abstractmethod
+    def promise(self, codec: KVCodec) -> Promise:
+        """What the caches promise."""
+
+
+@frozen(kw_only=True)
+class Composition(Policy):
+    """A policy put together from parts: codec, tiering, cadence, reuse."""
+
+    codec: KVCodec = BF16
+    tiering: Tiering | None = None
+    cadence: Cadence = Cadence.PER_STEP
+    feature_reuse: Reuse | None = field(default=None)
+
+    def layer_cache(self, layer: int, context: CacheContext) -> LayerCache:
+        if self.tiering is not None:
+            return self.tiering.layer_cache(self.codec, layer, context)
+        if self.codec == BF16:
+            return DenseCache(layer, context)
+        return QueueCache(layer, context, tiers=(), last=self.codec)
+
+    def promise(self) -> Promise:
+        if self.tiering is not None:
+            return self.tiering.promise(self.codec)
+        return Promise(error_bound=self.codec.error_bound())
+
+    def reuse(self) -> Reuse | None:
+        return self.feature_reuse
+
+
+def compose(parts: Iterable[object]) -> Policy:
+    """One policy from its parts, at most one of each kind.
+
+    Raises:
+        ExpressionError: two parts of one kind, or something that is no part.
+    """
+    kinds = {KVCodec: "codec", Tiering: "tiering", Cadence: "cadence", Reuse: "feature_reuse"}
+    chosen: dict[str, object] = {}
+    for part in parts:
+        slot = next((slot for kind, slot in kinds.items() if isinstance(part, kind)), None)
+        if slot is None:
+            raise ExpressionError(f"{part!r} cannot be added to a method")
+        if slot in chosen:
+            raise ExpressionError(f"a method takes one {slot}; got {chosen[slot]!r} and {part!r}")
+        chosen[slot] = part
+    return Composition(**chosen)  # type: ignore[arg-type]

@@ -1,0 +1,97 @@
+"""One rollout's caches, as a generator sees them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from kvbench_core.attention import choose_kernel
+from kvbench_core.cache.context import CacheContext, Rotation
+from kvbench_core.errors import CacheError
+from kvbench_core.geometry import CacheGeometry, Step
+from kvbench_core.policy import Policy
+
+
+class CacheSession:
+    """Fresh layer caches of one policy for one rollout.
+
+    A generator announces each pass with :meth:`begin_pass`, hands every layer's rotated queries
+    and keys and its values to :meth:`attend`, and asks :meth:`skip` before a noisy pass whether
+    it may leave the transformer out.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        geometry: CacheGeometry,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.bfloat16,
+        kernel: str = "auto",
+        planned_frames: int | None = None,
+        rotation: Rotation | None = None,
+    ) -> None:
+        device = torch.device(device)
+        self.context = CacheContext(
+            geometry=geometry,
+            device=device,
+            dtype=dtype,
+            planned_frames=planned_frames,
+            rotation=rotation,
+            kernel=choose_kernel(kernel, device, dtype),
+        )
+        self.layers = [policy.layer_cache(layer, self.context) for layer in range(geometry.layers)]
+        reuse = policy.reuse()
+        self._reuse = None if reuse is None else reuse.new_state()
+        self._step: Step | None = None
+        self.skipped_passes = 0
+
+    def begin_pass(self, step: Step) -> None:
+        """The following :meth:`attend` calls belong to ``step``.
+
+        Raises:
+            CacheError: passes or chunks come out of order.
+        """
+        last = self._step
+        if last is not None and not _follows(step, last):
+            raise CacheError(
+                f"chunk {step.chunk} at token {step.start} cannot follow chunk {last.chunk} "
+                f"ending at token {last.stop}: passes run in order, one clean pass ends a chunk"
+            )
+        self._step = step
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention of layer ``layer``, ``[batch, token, head, dim]`` like ``q``."""
+        assert self._step is not None, "begin_pass comes first"
+        expected = (self._step.stop - self._step.start, *self._head_shape)
+        if q.shape[1:] != expected or k.shape != q.shape or v.shape != q.shape:
+            raise CacheError(
+                f"layer {layer} sent q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}; "
+                f"this chunk is [batch, {', '.join(map(str, expected))}]"
+            )
+        return self.layers[layer].attend(q, k, v, self._step)
+
+    @property
+    def _head_shape(self) -> tuple[int, int]:
+        return self.context.geometry.heads, self.context.geometry.head_dim
+
+    def skip(self, step: Step, feature: Tensor) -> bool:
+        """Whether the policy reuses the previous pass instead of running the transformer.
+
+        ``feature`` is the pass's patch-embedded input, ``[batch, token, width]``.
+        """
+        if self._reuse is None or step.is_context:
+            return False
+        skipped = self._reuse.should_skip(step, feature)
+        self.skipped_passes += skipped
+        return skipped
+
+    def stored_bytes(self) -> int:
+        """Bytes that all layers hold for the history."""
+        return sum(layer.stored_bytes() for layer in self.layers)
+
+
+def _follows(step: Step, last: Step) -> bool:
+    if last.is_context:
+        return step.chunk == last.chunk + 1 and step.start == last.stop
+    return step.chunk == last.chunk and step.start == last.start and step.stop == last.stop

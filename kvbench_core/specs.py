@@ -1,0 +1,85 @@
+"""What a plugin registers: names, one line each, and where the implementation is.
+
+Nothing here imports an implementation, so listing what exists costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Literal
+
+from attrs import field, frozen
+from attrs.validators import in_, matches_re
+
+TARGET = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+PartKind = Literal["codec", "tiering", "retention", "cadence", "reuse"]
+
+
+@frozen(kw_only=True)
+class Spec:
+    """Common to everything that a plugin registers.
+
+    ``summary`` is one line for listings.
+    """
+
+    name: str = field(validator=matches_re(r"[A-Za-z][\w.-]*"))
+    summary: str = field(validator=matches_re(r"[^\n]+"))
+
+
+@frozen(kw_only=True)
+class Loadable(Spec):
+    """A spec whose implementation is ``target``, ``"module:attribute"``, imported when needed."""
+
+    target: str = field(validator=matches_re(TARGET))
+
+    def load(self) -> Callable[..., Any]:
+        """Import the implementation."""
+        module, _, attribute = self.target.partition(":")
+        implementation: Callable[..., Any] = getattr(import_module(module), attribute)
+        return implementation
+
+
+@frozen(kw_only=True)
+class PartSpec(Loadable):
+    """A building block of methods: ``name(parameter=value, ...)`` in an expression.
+
+    The target is called with the parameters, which it validates; a class's fields or a function's
+    arguments are the parameters.
+    """
+
+    kind: PartKind = field(validator=in_(("codec", "tiering", "retention", "cadence", "reuse")))
+
+
+@frozen(kw_only=True)
+class PolicySpec(Spec):
+    """A named method: an ``expression`` over parts, such as ``"rtn(bits=4)+recent(blocks=2)"``.
+
+    A method that is no composition registers a part whose target returns a ``Policy`` and names
+    that alone. ``tags`` select groups of methods (``"study"``: one of the published 33).
+    """
+
+    family: str
+    expression: str
+    tags: frozenset[str] = field(default=frozenset(), converter=frozenset)
+
+
+@frozen(kw_only=True)
+class BackendSpec(Loadable):
+    """A video generator. The target is a function without arguments that returns a ``Backend``."""
+
+    family: str
+
+
+@frozen(kw_only=True)
+class MetricSpec(Loadable):
+    """A metric. The target is a function without arguments that returns a ``Metric``."""
+
+    family: str
+
+
+@frozen(kw_only=True)
+class SuiteSpec(Loadable):
+    """Prompts. The target is a function without arguments that returns a ``Suite``."""
+
+    family: str
