@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from attrs import frozen
+
+from kvbench_core.errors import BackendError
 from kvbench_core.geometry import CacheGeometry
 
 if TYPE_CHECKING:
@@ -18,6 +21,15 @@ if TYPE_CHECKING:
 OnChunk = Callable[["Tensor"], None]
 
 
+@frozen
+class Finding:
+    """One line of ``kvbench doctor``: what was looked at, whether it will do, and the detail."""
+
+    subject: str
+    ok: bool
+    detail: str
+
+
 class Backend(ABC):
     """A generator before its weights are loaded: cheap to make, knows its shape."""
 
@@ -27,18 +39,31 @@ class Backend(ABC):
     """Frames per second of the decoded video."""
     default_suite: ClassVar[str]
     """The suite that a bare ``kvbench run`` uses."""
+    max_frames: ClassVar[int]
+    """The most latent frames that positions allow."""
 
     @abstractmethod
     def geometry(self) -> CacheGeometry:
         """The shape of the self-attention cache at batch size 1."""
 
-    @abstractmethod
     def check_frames(self, frames: int) -> None:
         """Refuse a number of latent frames that cannot be generated.
 
         Raises:
             BackendError: with the nearest number that can.
         """
+        chunk = self.geometry().chunk_frames
+        most = self.max_frames // chunk * chunk
+        nearest = min(max(chunk, round(frames / chunk) * chunk), most)
+        if frames != nearest:
+            raise BackendError(
+                f"cannot generate {frames} latent frames: chunks have {chunk} and positions end "
+                f"at {self.max_frames}; the nearest possible number is {nearest}"
+            )
+
+    def diagnose(self) -> Sequence[Finding]:
+        """What ``kvbench doctor`` says about weights and libraries, without loading them."""
+        return ()
 
     @abstractmethod
     def video_frames(self, frames: int) -> int:

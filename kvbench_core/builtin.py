@@ -8,6 +8,7 @@ from kvbench_core.specs import PartSpec, PolicySpec
 
 @hookimpl
 def kvbench_parts() -> list[PartSpec]:
+    """Parts without mathematics of their own."""
     return [
         PartSpec(
             name="bf16",
@@ -32,6 +33,7 @@ def kvbench_parts() -> list[PartSpec]:
 
 @hookimpl
 def kvbench_policies() -> list[PolicySpec]:
+    """The reference."""
     return [
         PolicySpec(
             name="BF16",

@@ -73,14 +73,16 @@ class Step:
         return self.start + self.frames * self.geometry.tokens_per_frame
 
     def visible_history(self) -> tuple[tuple[int, int], ...]:
-        """Token ranges before the chunk that attention may read: sink first, then the window."""
+        """Token ranges before the chunk that attention may read: sink first, then the window.
+
+        Together with the chunk itself they are ``window_frames`` long, sink included (Wan siblings
+        such as LongLive count the sink as part of the window).
+        """
         geometry = self.geometry
         if geometry.window_frames is None:
             return ((0, self.start),) if self.start else ()
         sink = geometry.sink_frames * geometry.tokens_per_frame
         window = geometry.window_frames * geometry.tokens_per_frame
         newest = max(0, self.stop - window + sink)
-        ranges = ((0, min(sink, newest, self.start)), (newest, self.start))
-        if sink >= newest:
-            ranges = ((0, self.start),)
-        return tuple((a, b) for a, b in ranges if a < b)
+        ranges = ((0, sink), (newest, self.start)) if sink < newest else ((0, self.start),)
+        return tuple((start, stop) for start, stop in ranges if start < stop)

@@ -19,7 +19,7 @@ import pluggy
 from kvbench_core.specs import BackendSpec, MetricSpec, PartSpec, PolicySpec, SuiteSpec
 
 HOOK_API = 1
-"""Raised when a hook changes incompatibly; a plugin may state ``KVBENCH_HOOK_API`` to be checked."""
+"""Grows with each incompatible change; a module may state ``KVBENCH_HOOK_API`` to be checked."""
 
 hookspec = pluggy.HookspecMarker("kvbench")
 hookimpl = pluggy.HookimplMarker("kvbench")

@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 from kvbench_core.cache.context import CacheContext
-from kvbench_core.cache.dense import DenseCache
+from kvbench_core.cache.dense import DenseCache, readable
 from kvbench_core.cache.layer import LayerCache, Materialised, SegmentedCache, check_finite
 from kvbench_core.errors import CacheError
 from kvbench_core.geometry import Step
@@ -62,7 +62,8 @@ class ReconstructCache(LayerCache):
         self._dense = None
         for buffer, fresh in zip(dense, (k, v), strict=True):
             buffer[:, step.start : step.stop].copy_(fresh)
-        out = self.context.kernel.partial(q, *(self._visible(x, step, q.dtype) for x in dense)).out
+        keys, values = (readable(buffer, step).to(q.dtype) for buffer in dense)
+        out = self.context.kernel.partial(q, keys, values).out
         if self._policy.cadence.encodes(step):
             with self.context.clock("encode"):
                 self._state = self._encoded(*dense, step)
@@ -82,13 +83,6 @@ class ReconstructCache(LayerCache):
             )
         content = self._state.materialise(tokens)
         return content.k, content.v
-
-    @staticmethod
-    def _visible(buffer: Tensor, step: Step, dtype: torch.dtype) -> Tensor:
-        ranges = (*step.visible_history(), (step.start, step.stop))
-        if len(ranges) < 3:  # the window and the chunk itself lie side by side
-            return buffer[:, ranges[0][0] : step.stop].to(dtype)
-        return torch.cat([buffer[:, start:stop] for start, stop in ranges], dim=1).to(dtype)
 
     def _encoded(self, k: Tensor, v: Tensor, step: Step) -> SegmentedCache:
         self._state = None  # the study frees the old state before it encodes the new one

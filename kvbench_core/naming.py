@@ -17,7 +17,6 @@ from kvbench_core.errors import ExpressionError
 Value = Union[int, float, str, bool, None, "Term"]
 
 
-
 @frozen
 class Term:
     """One name with its arguments, such as ``rtn(bits=4)`` or ``recent(2)``."""
@@ -60,13 +59,16 @@ def _terms(node: ast.expr, text: str) -> list[Term]:
 def _term(node: ast.expr, text: str) -> Term:
     if isinstance(node, ast.Name):
         return Term(node.id)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if all(keyword.arg for keyword in node.keywords):
-            return Term(
-                node.func.id,
-                {str(keyword.arg): _value(keyword.value, text) for keyword in node.keywords},
-                tuple(_value(argument, text) for argument in node.args),
-            )
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and all(keyword.arg for keyword in node.keywords)
+    ):
+        return Term(
+            node.func.id,
+            {str(keyword.arg): _value(keyword.value, text) for keyword in node.keywords},
+            tuple(_value(argument, text) for argument in node.args),
+        )
     raise ExpressionError(f"{ast.unparse(node)!r} in {text!r} is no part such as 'rtn(bits=4)'")
 
 

@@ -1,4 +1,4 @@
-"""The parts of a method that need no mathematics of their own: ``bf16``, ``recent``, ``refresh``."""
+"""Parts that need no mathematics of their own: ``bf16``, ``recent``, ``refresh``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Recent(Tiering):
 
     def layer_cache(self, codec: KVCodec, layer: int, context: CacheContext) -> LayerCache:
         window = self.blocks * context.geometry.tokens_per_chunk
-        return QueueCache(layer, context, [Tier(BF16, lambda total: window)], last=codec)
+        return QueueCache(layer, context, [Tier(BF16, lambda _: window)], last=codec)
 
     def promise(self, codec: KVCodec) -> Promise:
         return Promise(error_bound=codec.error_bound(), exact_chunks=self.blocks)

@@ -1,4 +1,4 @@
-"""Finding plugins, keeping a broken one from breaking the rest, and saying what is wrong with it."""
+"""Finding plugins, and keeping a broken one from breaking the rest."""
 
 from __future__ import annotations
 
@@ -74,11 +74,9 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Plugins:
             continue
         try:
             loaded.append(Plugin(point.name, package, release, _collect(point.load())))
-        except Exception as error:  # whatever a plugin raises, the others go on
+        except (Exception, SystemExit) as error:  # whatever a plugin does, the others go on
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            failed.append(
-                Failure(point.name, package, release, reason, traceback.format_exc())
-            )
+            failed.append(Failure(point.name, package, release, reason, traceback.format_exc()))
     return Plugins(tuple(loaded), tuple(failed))
 
 

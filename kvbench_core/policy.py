@@ -1,4 +1,4 @@
-"""Cache methods: a policy makes one :class:`LayerCache` per layer; most policies are compositions."""
+"""Cache methods: a policy makes one layer cache per layer; most are compositions of parts."""
 
 from __future__ import annotations
 

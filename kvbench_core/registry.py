@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, field, frozen
 
 from kvbench_core.errors import ExpressionError, KvbenchError, PluginError, UnknownNameError
 from kvbench_core.naming import Term, parse
 from kvbench_core.plugins import Failure, Plugin, Plugins, load_plugins
-from kvbench_core.specs import BackendSpec, MetricSpec, PartSpec, PolicySpec, Spec, SuiteSpec
+from kvbench_core.specs import (
+    BackendSpec,
+    Loadable,
+    MetricSpec,
+    PartSpec,
+    PolicySpec,
+    Spec,
+    SuiteSpec,
+)
 
 if TYPE_CHECKING:
     from kvbench_core.backend import Backend
@@ -60,13 +68,19 @@ class Registry:
         return entry.spec
 
     def backend(self, name: str) -> Backend:
-        return _called(self.find(BackendSpec, name))
+        """The backend called ``name``, weights not yet loaded."""
+        backend: Backend = _called(self.find(BackendSpec, name))
+        return backend
 
     def metric(self, name: str) -> Metric:
-        return _called(self.find(MetricSpec, name))
+        """The metric called ``name``."""
+        metric: Metric = _called(self.find(MetricSpec, name))
+        return metric
 
     def suite(self, name: str) -> Suite:
-        return _called(self.find(SuiteSpec, name))
+        """The registered suite called ``name``."""
+        suite: Suite = _called(self.find(SuiteSpec, name))
+        return suite
 
     def policy(self, text: str) -> Policy:
         """The policy that an expression over parts and preset names stands for.
@@ -165,7 +179,7 @@ class Registry:
         return list(dict.fromkeys(selected))
 
 
-def _called(spec: BackendSpec | MetricSpec | SuiteSpec):  # type: ignore[no-untyped-def]
+def _called(spec: Loadable) -> Any:
     try:
         return spec.load()()
     except KvbenchError:

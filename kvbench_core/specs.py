@@ -61,7 +61,7 @@ class PolicySpec(Spec):
 
     family: str
     expression: str
-    tags: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    tags: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)

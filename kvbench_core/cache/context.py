@@ -12,7 +12,7 @@ import torch
 from attrs import define, field
 from torch import Tensor
 
-from kvbench_core.attention import AttentionKernel, Partial, choose_kernel, merge
+from kvbench_core.attention import AttentionKernel, choose_kernel, merge
 from kvbench_core.cache.segment import Segment
 from kvbench_core.geometry import CacheGeometry
 
@@ -27,6 +27,10 @@ class Rotation(Protocol):
         """Undo :meth:`rotate`."""
 
 
+def _event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+
 class Clock:
     """Seconds spent in named stages; on CUDA measured by events, so the device is never stalled."""
 
@@ -38,7 +42,7 @@ class Clock:
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         if self._cuda:
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start, end = _event(), _event()
             start.record()
             yield
             end.record()
@@ -107,9 +111,7 @@ class CacheContext:
     def _new_clock(self) -> Clock:
         return Clock(self.device)
 
-    def attend(
-        self, q: Tensor, k: Tensor, v: Tensor, history: list[Segment]
-    ) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, history: list[Segment]) -> Tensor:
         """Attention of the current chunk over ``history`` and over itself, exactly.
 
         Plain segments are decoded behind one another into the scratch buffers, together with the

@@ -27,7 +27,7 @@ class DenseCache(LayerCache):
             check_finite(k, v, self.layer, step)
         self._k = self._put(self._k, k, step)
         self._v = self._put(self._v, v, step)
-        keys, values = (self._read(buffer, step).to(q.dtype) for buffer in (self._k, self._v))
+        keys, values = (readable(buffer, step).to(q.dtype) for buffer in (self._k, self._v))
         return self.context.kernel.partial(q, keys, values).out
 
     def _put(self, buffer: Tensor | None, x: Tensor, step: Step) -> Tensor:
@@ -40,14 +40,23 @@ class DenseCache(LayerCache):
         buffer[:, step.start : step.stop].copy_(x)
         return buffer
 
-    def _read(self, buffer: Tensor, step: Step) -> Tensor:
-        history = step.visible_history()
-        if len(history) == 2:  # a sink apart from the window
-            (_, sink), (newest, _) = history
-            return torch.cat([buffer[:, :sink], buffer[:, newest : step.stop]], dim=1)
-        return buffer[:, history[0][0] if history else step.start : step.stop]
-
     def materialise(self, tokens: int) -> Materialised:
-        assert self._k is not None and self._v is not None
+        assert self._k is not None
+        assert self._v is not None
         present = torch.ones(tokens, self._k.shape[2], dtype=torch.bool, device=self._k.device)
         return Materialised(self._k[:, :tokens], self._v[:, :tokens], present)
+
+
+def readable(buffer: Tensor, step: Step) -> Tensor:
+    """What a chunk may read of a buffer that starts at the rollout's first token, itself included.
+
+    A view, unless the sink lies apart from the rest.
+    """
+    (first, last), *others = (*step.visible_history(), (step.start, step.stop))
+    apart = []
+    for start, stop in others:
+        if start != last:
+            apart.append(buffer[:, first:last])
+            first = start
+        last = stop
+    return torch.cat([*apart, buffer[:, first:last]], dim=1) if apart else buffer[:, first:last]

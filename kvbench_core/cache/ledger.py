@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from attrs import fields, has
 from torch import Tensor
 
 
@@ -45,8 +44,6 @@ def _children(thing: object) -> Iterable[object]:
     if isinstance(thing, list | tuple | set | frozenset):
         return thing
     children = list(getattr(thing, "__dict__", {}).values())
-    if has(type(thing)):
-        children += [getattr(thing, f.name, None) for f in fields(type(thing))]
     for kind in type(thing).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         names = (slots,) if isinstance(slots, str) else slots

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kvbench_core.cache.codec import KVCodec, Planes
+from kvbench_core.cache.codec import KVCodec, Planes, TensorCodec
 
 
 class TokenStore:
@@ -86,7 +86,7 @@ class TokenStore:
                 )
 
 
-def _decode_range(codec, planes: Planes, start: int, stop: int, out: Tensor) -> None:
+def _decode_range(codec: TensorCodec, planes: Planes, start: int, stop: int, out: Tensor) -> None:
     """Decode tokens ``start <= t < stop``; a group cut at its front is decoded aside."""
     group = codec.group_tokens
     aligned = min(-(-start // group) * group, stop)

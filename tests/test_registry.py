@@ -1,0 +1,76 @@
+"""Names to policies."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvbench_core.cache.codec import BF16
+from kvbench_core.errors import ExpressionError, KvbenchError, ParameterError, UnknownNameError
+from kvbench_core.parts import Recent
+from kvbench_core.plugins import Plugin, Plugins
+from kvbench_core.policy import Cadence, Composition
+from kvbench_core.registry import build_registry
+from kvbench_core.specs import PolicySpec
+
+PRESETS = tuple(
+    PolicySpec(name=name, family=family, summary="for tests", expression=text, tags=tags)
+    for name, family, text, tags in [
+        ("RECENT3", "RECENT", "bf16()+recent(3)", ("study",)),
+        ("RECENT3_REFRESH", "RECENT", "RECENT3+refresh()", ()),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def registry():
+    from kvbench_core.plugins import load_plugins
+
+    builtin = load_plugins([]).loaded
+    return build_registry(Plugins((*builtin, Plugin("test", "test", "1", PRESETS)), ()))
+
+
+def test_a_preset_is_its_expression(registry):
+    expected = Composition(codec=BF16, tiering=Recent(3), cadence=Cadence.REFRESH_ONLY)
+    assert registry.policy("RECENT3_REFRESH") == expected
+    assert registry.policy("bf16 + recent(blocks=3) + refresh()") == expected
+
+
+def test_a_preset_takes_the_parameters_of_its_parts(registry):
+    assert registry.policy("RECENT3(blocks=5)") == registry.policy("bf16()+recent(5)")
+
+
+def test_canonical_text_builds_an_equal_policy(registry):
+    text = "+".join(map(str, registry.expand("RECENT3_REFRESH(blocks=4)")))
+    assert text == "bf16()+recent(blocks=4)+refresh()"
+    assert registry.policy(text) == registry.policy("RECENT3_REFRESH(blocks=4)")
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("RECENT", UnknownNameError, "no method is called 'RECENT'; did you mean"),
+        ("recent3", UnknownNameError, "RECENT3"),
+        ("recent(block=1)", UnknownNameError, "did you mean blocks?"),
+        ("recent(1, 2)", ExpressionError, "more arguments than recent takes"),
+        ("recent(1, blocks=2)", ExpressionError, "gives blocks twice"),
+        ("recent(blocks=0)", ParameterError, "recent: blocks must be a whole number of at least 1"),
+        ("recent(blocks=True)", ParameterError, "got True"),
+        ("RECENT3(bits=1)", ExpressionError, "RECENT3 has no parameter 'bits'"),
+        ("RECENT3(4)", ExpressionError, "name the parameter"),
+        ("recent(1)+recent(2)", ExpressionError, "a method takes one tiering"),
+        ("__import__('os')", UnknownNameError, "__import__"),
+    ],
+)
+def test_mistakes_are_one_sentence(registry, text, error, message):
+    with pytest.raises(error) as caught:
+        registry.policy(text)
+    assert isinstance(caught.value, KvbenchError)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_selection_by_name_family_tag_and_expression(registry):
+    assert registry.select(["RECENT"]) == ["RECENT3", "RECENT3_REFRESH"]
+    assert registry.select(["study"]) == ["BF16", "RECENT3"]
+    assert registry.select(["all"]) == ["BF16", "RECENT3", "RECENT3_REFRESH"]
+    assert registry.select(["BF16", "bf16()+recent(1)", "BF16"]) == ["BF16", "bf16()+recent(1)"]
