@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -33,13 +33,13 @@ class Finding:
 class Backend(ABC):
     """A generator before its weights are loaded: cheap to make, knows its shape."""
 
-    default_frames: ClassVar[int]
+    default_frames: int
     """Latent frames of a rollout, where nobody says otherwise."""
-    fps: ClassVar[float]
+    fps: float
     """Frames per second of the decoded video."""
-    default_suite: ClassVar[str]
+    default_suite: str
     """The suite that a bare ``kvbench run`` uses."""
-    max_frames: ClassVar[int]
+    max_frames: int
     """The most latent frames that positions allow."""
 
     @abstractmethod
