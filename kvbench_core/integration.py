@@ -85,13 +85,15 @@ class ReconstructCache(LayerCache):
         return content.k, content.v
 
     def _encoded(self, k: Tensor, v: Tensor, step: Step) -> SegmentedCache:
-        self._state = None  # the study frees the old state before it encodes the new one
         cache = self._policy.layer_cache(self.layer, self.context)
         if not isinstance(cache, SegmentedCache):
             raise CacheError(
                 f"{type(cache).__name__} computes attention itself; the reconstruct integration "
                 "needs write() and segments(): run it with --integration streaming"
             )
+        if self._state is not None:
+            cache.succeed(self._state)
+        self._state = None  # as in the study, the old codes are freed before the new ones are made
         frames = k.shape[1] // step.geometry.tokens_per_frame
         cache.write(k, v, evolve(step, is_context=True, start_frame=0, frames=frames))
         return cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Self
 
 import torch
 from attrs import frozen
@@ -77,6 +78,12 @@ class SegmentedCache(LayerCache):
 
     def begin_chunk(self, step: Step) -> None:
         """Called before a chunk's first pass reads: the place to demote, evict or merge."""
+
+    def succeed(self, previous: Self) -> None:
+        """Take over what ``previous`` learned of the rollout (plans, statistics), not its tokens.
+
+        The ``reconstruct`` integration makes a new cache for every whole re-encoding.
+        """
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
         if step.chunk != self._chunk:
