@@ -1,0 +1,181 @@
+"""The self-forcing rollout (arXiv 2506.08009): chunk by chunk, a few denoising passes each.
+
+After its last denoising pass a chunk goes through the network once more, clean and at timestep
+0: that pass writes the keys and values which later chunks attend to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import torch
+from attrs import field, frozen
+from torch import Tensor
+
+from kvbench_core.geometry import CacheGeometry, Step
+from kvbench_selfforcing_wan.config import WanConfig
+from kvbench_selfforcing_wan.noise import NoiseStreams
+from kvbench_selfforcing_wan.rope import Rotary
+from kvbench_selfforcing_wan.schedule import Schedule, renoise, to_x0
+from kvbench_selfforcing_wan.transformer import (
+    CausalWanTransformer,
+    TextContext,
+    TimeFeatures,
+    dense_attention,
+)
+
+OnChunk = Callable[[Tensor], None]
+
+
+class Session(Protocol):
+    """What a rollout needs of a KV cache."""
+
+    def begin_pass(self, step: Step) -> None:
+        """The following calls of :meth:`attend` belong to ``step``."""
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention over the visible history and the chunk itself."""
+
+    def skip(self, step: Step, feature: Tensor) -> bool:
+        """Whether to leave the transformer out of a noisy pass and reuse the previous one.
+
+        ``feature`` is the pass's patch-embedded input ``[batch, token, width]``. Asked before
+        every noisy pass but a chunk's first.
+        """
+
+
+class DenseSession:
+    """Keeps every key and value of the window unchanged; the plainest possible cache."""
+
+    def __init__(self, geometry: CacheGeometry) -> None:
+        if geometry.sink_frames or geometry.window_frames is None:
+            raise ValueError("dense session: needs a window and no sink")
+        self._limit = geometry.window_frames * geometry.tokens_per_frame
+        self._past: list[tuple[Tensor, Tensor] | None] = [None] * geometry.layers
+        self._clean = False
+
+    def begin_pass(self, step: Step) -> None:
+        self._clean = step.is_context
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        past = self._past[layer]
+        if past is not None:
+            k, v = (torch.cat((old, new), 1) for old, new in zip(past, (k, v), strict=True))
+        k, v = k[:, -self._limit :], v[:, -self._limit :]
+        if self._clean:
+            self._past[layer] = (k, v)
+        return dense_attention(q, k, v)
+
+    def skip(self, step: Step, feature: Tensor) -> bool:
+        return False
+
+
+@frozen(kw_only=True)
+class Rollout:
+    """One video to be made: model, prompt, noise and length in latent frames."""
+
+    model: CausalWanTransformer
+    text: TextContext
+    noise: NoiseStreams
+    frames: int
+    initial_latent: Tensor | None = field(default=None, eq=False)
+    """Clean latents ``[batch, frame, channel, height, width]`` of a beginning to continue."""
+
+    def run(self, session: Session, on_chunk: OnChunk | None = None) -> Tensor:
+        """All latents ``[batch, frame, channel, height, width]``, a supplied beginning included.
+
+        ``on_chunk`` gets each chunk's latents as soon as they are final.
+        """
+        chunks = []
+        for latents in self.chunks(session):
+            chunks.append(latents)
+            if on_chunk is not None:
+                on_chunk(latents)
+        return torch.cat(chunks, dim=1)
+
+    @torch.no_grad()
+    def chunks(self, session: Session) -> Iterator[Tensor]:
+        """Each chunk's final latents; its clean pass has run when the next one is asked for."""
+        config = self.model.config
+        given = 0 if self.initial_latent is None else self.initial_latent.shape[1]
+        for frames in (self.frames, given):
+            if frames % config.chunk_frames:
+                raise ValueError(
+                    f"rollout: latent frames must be a multiple of {config.chunk_frames}; "
+                    f"got {frames}"
+                )
+        initial = self.noise.initial(self.frames - given)[None].to(self.model.device)
+        for chunk in range(self.frames // config.chunk_frames):
+            start = chunk * config.chunk_frames
+            runner = _ChunkRunner(self, session, chunk)
+            if start < given:
+                assert self.initial_latent is not None
+                latents = self.initial_latent[:, start : start + config.chunk_frames]
+                latents = latents.to(self.model.device, self.model.dtype)
+            else:
+                first = start - given
+                noise = initial[:, first : first + config.chunk_frames]
+                latents = runner.denoise(noise.to(self.model.dtype))
+            yield latents
+            runner.write_context(latents)
+
+
+class _ChunkRunner:
+    """The passes over one chunk."""
+
+    def __init__(self, rollout: Rollout, session: Session, chunk: int) -> None:
+        self._rollout, self._session, self._chunk = rollout, session, chunk
+        self._model = rollout.model
+        config: WanConfig = self._model.config
+        self._geometry = config.geometry()
+        self._schedule = Schedule(shift=config.shift, steps=config.denoising_steps)
+        self._start = chunk * config.chunk_frames
+        frames = range(self._start, self._start + config.chunk_frames)
+        self._rotary: Rotary = self._model.rotary(frames)
+        self._residual: Tensor | None = None
+
+    def denoise(self, x: Tensor) -> Tensor:
+        """From noise ``[batch, frame, channel, height, width]`` to the final latents."""
+        levels = list(zip(self._schedule.timesteps, self._schedule.sigmas, strict=True))
+        x0 = x
+        for index, (timestep, sigma) in enumerate(levels):
+            if index:
+                fresh = self._rollout.noise.fresh(self._chunk, index, x.shape[1])
+                x = renoise(x0, fresh[None].to(x.device), sigma)
+            x0 = to_x0(x, self._flow(x, self._step(index, timestep)), sigma)
+        return x0
+
+    def write_context(self, latents: Tensor) -> None:
+        """The clean pass; only the keys and values that it writes matter."""
+        step = self._step(len(self._schedule.steps), 0.0)
+        self._session.begin_pass(step)
+        self._stack(self._model.embed(latents), self._time(step, latents))
+
+    def _flow(self, x: Tensor, step: Step) -> Tensor:
+        tokens, time = self._model.embed(x), self._time(step, x)
+        if self._residual is not None and self._session.skip(step, tokens):
+            return self._model.unembed(tokens + self._residual, time)
+        self._session.begin_pass(step)
+        hidden = self._stack(tokens, time)
+        self._residual = hidden - tokens
+        return self._model.unembed(hidden, time)
+
+    def _stack(self, tokens: Tensor, time: TimeFeatures) -> Tensor:
+        rollout = self._rollout
+        return self._model.stack(tokens, time, rollout.text, self._rotary, self._session.attend)
+
+    def _time(self, step: Step, x: Tensor) -> TimeFeatures:
+        timestep = torch.full((x.shape[0], 1), step.timestep, device=x.device)
+        return self._model.time_features(timestep)
+
+    def _step(self, index: int, timestep: float) -> Step:
+        return Step(
+            geometry=self._geometry,
+            chunk=self._chunk,
+            denoise_index=index,
+            is_context=index == len(self._schedule.steps),
+            start_frame=self._start,
+            frames=self._model.config.chunk_frames,
+            timestep=timestep,
+        )

@@ -1,0 +1,91 @@
+"""Rotary embedding over (frame, row, column), as in Wan2.1 (arXiv 2503.20314).
+
+Adjacent channel pairs of a head turn by ``position * theta``. Of ``dim / 2`` pairs the last two
+thirds (rounded down) go to row and column and the rest, first in order, to time. Angles are
+computed in float64; the rotation runs in float32, where the original uses complex128.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+THETA = 10000.0
+
+
+@frozen(eq=False)
+class Rotary:
+    """Cosines and sines of a run of tokens, float32 ``[token, 1, dim / 2]``."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def axis_pairs(head_dim: int) -> tuple[int, int, int]:
+    """Channel pairs of a head that belong to time, row and column."""
+    pairs = head_dim // 2
+    return pairs - 2 * (pairs // 3), pairs // 3, pairs // 3
+
+
+def axis_angles(positions: Tensor, pairs: int) -> Tensor:
+    """Float64 ``[position, pair]``."""
+    exponents = torch.arange(pairs, dtype=torch.float64) / max(pairs, 1)
+    return positions.double()[:, None] * THETA**-exponents
+
+
+def grid_rotary(
+    frames: Sequence[int],
+    grid: tuple[int, int],
+    head_dim: int,
+    device: torch.device | str = "cpu",
+) -> Rotary:
+    """Rotary of whole latent frames at absolute positions ``frames``, tokens in raster order."""
+    rows, columns = grid
+    axes = (torch.tensor(list(frames)), torch.arange(rows), torch.arange(columns))
+    time, row, column = (
+        axis_angles(axis, pairs) for axis, pairs in zip(axes, axis_pairs(head_dim), strict=True)
+    )
+    shape = (len(frames), rows, columns)
+    angles = torch.cat(
+        [
+            time[:, None, None].expand(*shape, -1),
+            row[None, :, None].expand(*shape, -1),
+            column[None, None, :].expand(*shape, -1),
+        ],
+        dim=-1,
+    ).flatten(0, 2)[:, None]
+    return Rotary(angles.cos().float().to(device), angles.sin().float().to(device))
+
+
+def rotate(x: Tensor, rotary: Rotary) -> Tensor:
+    """Turn ``x [batch, token, head, dim]`` by the angles of its tokens."""
+    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    turned = (even * rotary.cos - odd * rotary.sin, even * rotary.sin + odd * rotary.cos)
+    return torch.stack(turned, dim=-1).flatten(-2).to(x.dtype)
+
+
+class TemporalRotation:
+    """The time part of the rotation, for cache methods that want keys without it.
+
+    Row and column stay in the keys: they do not change as the window slides.
+    """
+
+    def __init__(self, head_dim: int) -> None:
+        self._head_dim = head_dim
+
+    def rotate(self, x: Tensor, frames: Tensor) -> Tensor:
+        """Move ``x [batch, token, head, dim]`` forward by ``frames [token]`` positions."""
+        return rotate(x, self._rotary(frames, x.device))
+
+    def unrotate(self, x: Tensor, frames: Tensor) -> Tensor:
+        """Undo :meth:`rotate`."""
+        return rotate(x, self._rotary(-frames, x.device))
+
+    def _rotary(self, frames: Tensor, device: torch.device) -> Rotary:
+        time, row, column = axis_pairs(self._head_dim)
+        angles = axis_angles(frames.cpu(), time)
+        angles = torch.nn.functional.pad(angles, (0, row + column))[:, None]
+        return Rotary(angles.cos().float().to(device), angles.sin().float().to(device))
