@@ -1,0 +1,15 @@
+"""Quantisation primitives shared by several codecs; a library, not a plugin."""
+
+from kvbench_quant.grouped import GroupedCodec, group_size
+from kvbench_quant.packing import pack, unpack
+from kvbench_quant.symmetric import WIDTHS, Symmetric, SymmetricPlanes
+
+__all__ = [
+    "WIDTHS",
+    "GroupedCodec",
+    "Symmetric",
+    "SymmetricPlanes",
+    "group_size",
+    "pack",
+    "unpack",
+]

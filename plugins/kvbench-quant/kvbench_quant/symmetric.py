@@ -1,0 +1,95 @@
+"""Symmetric uniform quantisation with one scale for each channel of a group of tokens."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from kvbench_core.cache import ErrorBound, Planes
+from kvbench_quant.grouped import GroupedCodec
+from kvbench_quant.packing import pack, unpack
+
+WIDTHS = (2, 3, 4, 8)
+"""Bits per code that methods offer."""
+
+SCALE_FLOOR = 1e-8
+LARGEST_SCALE = 65280.0  # the largest number that fp16 and bf16 both hold
+
+
+@frozen(eq=False)
+class SymmetricPlanes(Planes):
+    """``codes`` uint8 ``[batch, group, group_tokens * bits / 8, head, dim]``, packed;
+
+    ``scale`` fp16 ``[batch, group, head, dim]``.
+    """
+
+    codes: Tensor
+    scale: Tensor
+
+
+@frozen
+class Symmetric(GroupedCodec):
+    """Round to nearest on ``2 qmax + 1`` levels around zero, ``qmax = 2^(bits-1) - 1``.
+
+    For each group of ``group_tokens`` tokens, head and channel::
+
+        s    = max(max_t |x_t| / qmax, 1e-8)        in the dtype of x
+        code = clamp(round_half_even(x / s), -qmax, qmax)
+        x^   = code * fp16(s)
+
+    Codes take ``bits`` bits (1 to 8), scales ``16 / group_tokens`` bits per element. The lowest
+    code of the two's complement, ``-qmax - 1``, is never used, as in the published study. A scale
+    that fp16 cannot hold saturates at 65280 and its group's values at ``qmax`` times that.
+
+    Decoding is rounded once to ``out``'s dtype; into bf16, the scale of float32 input is rounded to
+    bf16 first (that of bf16 input is a bf16 number already).
+    """
+
+    bits: int = 4
+    group_tokens: int = 16
+
+    @property
+    def qmax(self) -> int:
+        return 2 ** (self.bits - 1) - 1
+
+    def scale(self, groups: Tensor) -> Tensor:
+        """``[batch, group, 1, head, dim]`` in the dtype of ``groups``, finite and above zero."""
+        limits = torch.finfo(groups.dtype)
+        smallest = max(SCALE_FLOOR, limits.tiny * limits.eps)  # 1e-8 would be zero in fp16
+        largest = min(LARGEST_SCALE, limits.max / self.qmax)  # qmax * s must not overflow in fp16
+        return groups.abs().amax(2, keepdim=True).div_(self.qmax).clamp_(smallest, largest)
+
+    def encode_groups(self, groups: Tensor) -> SymmetricPlanes:
+        scale = self.scale(groups)
+        levels = torch.div(groups, scale).round_().clamp_(-self.qmax, self.qmax)
+        return SymmetricPlanes(pack(levels.to(torch.int8), self.bits), scale.squeeze(2).half())
+
+    def decode_groups(self, planes: Planes, out: Tensor) -> None:
+        assert isinstance(planes, SymmetricPlanes)
+        raised = unpack(planes.codes, self.bits).view(torch.int8)
+        # Raised codes are too large by a power of two. Dividing the scale by it is exact in bf16
+        # and float32; fp16 would lose small scales, so fp16 buffers are computed in float32.
+        exact = torch.promote_types(out.dtype, torch.bfloat16)
+        scale = planes.scale.to(exact).div_(2 ** (8 - self.bits)).unsqueeze(2)
+        torch.mul(raised, scale, out=out)
+
+    def error_bound(self) -> ErrorBound:
+        """What holds for any tensor of bf16, fp16 or float32, decoded to its own dtype or bf16.
+
+        Let a group's largest magnitude be ``M = qmax s``. It is coded without error; another
+        element errs by at most ``min(|x|, s/2)``, which weighs most against ``|x|`` at
+        ``|x| = s/2``. With ``r = (group_tokens - 1) / 4``, error^2 is then at most ``r s^2``
+        beside a norm^2 of ``qmax^2 s^2 + r s^2``, in each group and so in all of them together.
+        Dividing, rounding the scale and rounding the product add less than five bf16 roundings,
+        ``5 * 2^-8``. A scale below fp16's normal range is off by up to ``2^-25``, hence an element
+        by ``qmax * 2^-25``, and its rounding by as much again.
+        """
+        r = (self.group_tokens - 1) / 4
+        return ErrorBound(
+            relative=math.sqrt(r / (self.qmax**2 + r)) + 5 * 2**-8,
+            absolute=self.qmax * 2**-24,
+            largest=self.qmax * LARGEST_SCALE,
+        )
