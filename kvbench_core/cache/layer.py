@@ -107,16 +107,15 @@ class SegmentedCache(LayerCache):
         v = torch.zeros_like(k)
         present = torch.zeros(tokens, geometry.heads, dtype=torch.bool, device=context.device)
         for segment in visible(self.segments(), [(0, tokens)]):
-            heads = slice(None) if segment.heads is None else list(segment.heads)
-            keys = k.new_empty(
-                (geometry.batch, segment.keys, k[:, :1, heads].shape[2], geometry.head_dim)
-            )
-            values = torch.empty_like(keys)
+            seen_by = range(geometry.heads) if segment.heads is None else segment.heads
+            heads = torch.as_tensor(seen_by, device=k.device)
+            shape = (geometry.batch, segment.keys, len(heads), geometry.head_dim)
+            keys, values = k.new_empty(shape), v.new_empty(shape)
             segment.decode(keys, values)
-            span = slice(segment.start, segment.stop)
-            k[:, span, heads] = keys.repeat_interleave(segment.multiplicity, dim=1)
-            v[:, span, heads] = values.repeat_interleave(segment.multiplicity, dim=1)
-            present[span, heads] = True
+            where = segment.positions().to(k.device).unsqueeze(1)
+            k[:, where, heads] = keys.repeat_interleave(segment.multiplicity, dim=1)
+            v[:, where, heads] = values.repeat_interleave(segment.multiplicity, dim=1)
+            present[where, heads] = True
         return Materialised(k, v, present)
 
 

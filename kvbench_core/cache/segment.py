@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
+import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
@@ -13,10 +14,11 @@ from kvbench_core.cache.store import TokenStore
 
 @frozen(eq=False, kw_only=True)
 class Segment(ABC):
-    """Keys and values that stand for the tokens at positions ``start <= t < stop``.
+    """Keys and values that stand for tokens at positions ``start <= t < stop``: all of them,
 
-    Each of its :attr:`keys` stands for ``multiplicity`` consecutive tokens. ``heads`` lists the
-    attention heads that see it (``None``: all).
+    unless a subclass says otherwise in :attr:`keys`, :meth:`positions` and :meth:`within`. Each
+    key stands for ``multiplicity`` tokens. ``heads`` lists the attention heads that see it
+    (``None``: all).
     """
 
     start: int
@@ -26,7 +28,12 @@ class Segment(ABC):
 
     @property
     def keys(self) -> int:
+        """Keys that :meth:`decode` writes."""
         return (self.stop - self.start) // self.multiplicity
+
+    def positions(self) -> Tensor:
+        """The tokens it stands for, ``multiplicity`` for each key in turn."""
+        return torch.arange(self.start, self.stop)
 
     def within(self, start: int, stop: int) -> Segment | None:
         """The part inside a token range, or ``None``."""
