@@ -31,17 +31,23 @@ class GroupedCodec(TensorCodec):
     def encode(self, x: Tensor) -> Planes:
         missing = -x.shape[1] % self.group_tokens
         filled = pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
-        return self.encode_groups(filled.unflatten(1, (-1, self.group_tokens)))
+        return self.encode_groups(_by_group(filled, self.group_tokens))
 
     def decode(self, planes: Planes, out: Tensor) -> None:
         full, rest = divmod(out.shape[1], self.group_tokens)
-        whole, tail = out.split([full * self.group_tokens, rest], dim=1)
         if full:
-            self.decode_groups(planes.groups(0, full), whole.unflatten(1, (full, -1)))
+            whole = out[:, : full * self.group_tokens]
+            self.decode_groups(planes.groups(0, full), _by_group(whole, self.group_tokens))
         if rest:
             last = out.new_empty(out.shape[0], 1, self.group_tokens, *out.shape[2:])
             self.decode_groups(planes.groups(full, full + 1), last)
-            tail.copy_(last[:, 0, :rest])
+            out[:, full * self.group_tokens :].copy_(last[:, 0, :rest])
+
+
+def _by_group(x: Tensor, group_tokens: int) -> Tensor:
+    """A view of full groups, ``[batch, group, token, head, dim]``, of a tensor of any strides."""
+    batch, tokens, heads, dim = x.shape
+    return x.view(batch, tokens // group_tokens, group_tokens, heads, dim)
 
 
 def group_size(instance: object, attribute: Attribute[Any], value: Any) -> None:

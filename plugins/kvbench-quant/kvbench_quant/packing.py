@@ -15,13 +15,15 @@ from torch import Tensor
 
 
 def pack(codes: Tensor, bits: int) -> Tensor:
-    """``[batch, group, token, head, dim]`` codes to bytes, ``token * bits / 8`` of them per channel.
+    """Codes to bytes, ``[batch, group, token * bits / 8, head, dim]``.
 
-    ``codes`` is uint8, or int8 in two's complement; only its lowest ``bits`` bits count. The number
-    of tokens in a group is a multiple of 8.
+    ``codes`` ``[batch, group, token, head, dim]`` is uint8, or int8 in two's complement; only its
+    lowest ``bits`` bits count. The number of tokens in a group is a multiple of 8.
     """
     raw = codes.view(torch.uint8)
-    packed = [_packed_field(raw >> offset, width) for width, offset in _fields(bits)]
+    packed = [
+        _packed_field(raw >> offset if offset else raw, width) for width, offset in _fields(bits)
+    ]
     return packed[0] if len(packed) == 1 else torch.cat(packed, dim=2)
 
 
@@ -33,16 +35,14 @@ def unpack(packed: Tensor, bits: int) -> Tensor:
     """
     if bits == 8:
         return packed
-    batch, groups, stored, heads, dim = packed.shape
-    tokens = stored * 8 // bits
-    widths = list(_fields(bits))
-    pieces = packed.split([tokens * width // 8 for width, _ in widths], dim=2)
-    raised = packed.new_empty(batch, groups, tokens, heads, dim)
-    _raise_field(pieces[0], widths[0][0], raised)
-    for piece, (width, offset) in zip(pieces[1:], widths[1:], strict=True):
-        field = torch.empty_like(raised)
-        _raise_field(piece, width, field)
-        raised |= field >> (bits - width - offset)
+    tokens = packed.shape[2] * 8 // bits
+    first, raised = 0, None
+    for width, offset in _fields(bits):
+        last = first + tokens * width // 8
+        field = _raised_field(packed[:, :, first:last], width)
+        raised = field if raised is None else raised | field >> (bits - width - offset)
+        first = last
+    assert raised is not None
     return raised
 
 
@@ -55,21 +55,30 @@ def _fields(bits: int) -> Iterator[tuple[int, int]]:
 
 def _packed_field(raw: Tensor, width: int) -> Tensor:
     """One byte from every ``8 / width`` codes; above its lowest ``width`` bits ``raw`` is noise."""
-    slots = raw.unflatten(2, (8 // width, -1)).unbind(2)
+    slots = _slots(raw, width)
     packed = slots[0] & ((1 << width) - 1)
     for slot, codes in enumerate(slots[1:], start=1):
         packed |= (codes & ((1 << width) - 1)) << (width * slot)
     return packed
 
 
-def _raise_field(packed: Tensor, width: int, out: Tensor) -> None:
-    """Each code of a field in the top ``width`` bits of a byte of ``out``, the others zero."""
+def _raised_field(packed: Tensor, width: int) -> Tensor:
+    """Each code of a field in the top ``width`` bits of a byte, the others zero."""
+    batch, groups, count, heads, dim = packed.shape
+    raised = packed.new_empty(batch, groups, count * 8 // width, heads, dim)
     top = 256 - (1 << (8 - width))
-    for slot, target in enumerate(out.unflatten(2, (8 // width, -1)).unbind(2)):
+    for slot, codes in enumerate(_slots(raised, width)):
         up = 8 - width * (slot + 1)
         if up == 0:
-            torch.bitwise_and(packed, top, out=target)
+            torch.bitwise_and(packed, top, out=codes)
             continue
-        torch.bitwise_left_shift(packed, up, out=target)
+        torch.bitwise_left_shift(packed, up, out=codes)
         if slot:  # the lowest slot has nothing below it to clear
-            target &= top
+            codes &= top
+    return raised
+
+
+def _slots(codes: Tensor, width: int) -> tuple[Tensor, ...]:
+    """Views of the runs of tokens whose codes lie side by side in a byte, lowest bits first."""
+    batch, groups, tokens, heads, dim = codes.shape
+    return codes.view(batch, groups, 8 // width, tokens * width // 8, heads, dim).unbind(2)

@@ -53,13 +53,14 @@ class Symmetric(GroupedCodec):
 
     @property
     def qmax(self) -> int:
-        return 2 ** (self.bits - 1) - 1
+        return (1 << (self.bits - 1)) - 1
 
     def scale(self, groups: Tensor) -> Tensor:
         """``[batch, group, 1, head, dim]`` in the dtype of ``groups``, finite and above zero."""
         limits = torch.finfo(groups.dtype)
         smallest = max(SCALE_FLOOR, limits.tiny * limits.eps)  # 1e-8 would be zero in fp16
-        largest = min(LARGEST_SCALE, limits.max / self.qmax)  # qmax * s must not overflow in fp16
+        # What comes back is qmax * s, which fp16 must hold too where it is the input's dtype.
+        largest = LARGEST_SCALE / (self.qmax if groups.dtype == torch.float16 else 1)
         return groups.abs().amax(2, keepdim=True).div_(self.qmax).clamp_(smallest, largest)
 
     def encode_groups(self, groups: Tensor) -> SymmetricPlanes:
@@ -73,7 +74,7 @@ class Symmetric(GroupedCodec):
         # Raised codes are too large by a power of two. Dividing the scale by it is exact in bf16
         # and float32; fp16 would lose small scales, so fp16 buffers are computed in float32.
         exact = torch.promote_types(out.dtype, torch.bfloat16)
-        scale = planes.scale.to(exact).div_(2 ** (8 - self.bits)).unsqueeze(2)
+        scale = planes.scale.to(exact).div_(1 << (8 - self.bits)).unsqueeze(2)
         torch.mul(raised, scale, out=out)
 
     def error_bound(self) -> ErrorBound:

@@ -1,0 +1,128 @@
+"""The ``reconstruct`` integration against the study's loop, written out.
+
+The loop, for each pass over a chunk at tokens ``[s, e)``: decode the whole allocation (zeros at
+first), put the fresh K and V at ``[s, e)``, attend to the newest window, and, if the cadence says
+so, code the whole allocation again.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from kvbench_core.geometry import CacheGeometry, Step
+from kvbench_core.integration import integrate
+from kvbench_core.registry import build_registry
+from kvbench_core.session import CacheSession
+
+PASSES = 5
+CHUNKS = 6
+# 24 tokens a chunk, so that groups of 16 straddle every other chunk border, as on Wan.
+GEOMETRY = CacheGeometry(
+    layers=1, heads=2, head_dim=8, grid=(2, 4), chunk_frames=3, window_frames=9
+)
+
+
+def sym(x, bits):
+    """SYM(bits) over blocks of 16 tokens, decoded to x's dtype."""
+    qmax = 2 ** (bits - 1) - 1
+    blocks = x.reshape(x.shape[0], -1, 16, *x.shape[2:])
+    scale = (blocks.abs().amax(2, keepdim=True) / qmax).clamp(min=1e-8)
+    codes = (blocks / scale).round().clamp(-qmax - 1, qmax)
+    return (codes.float() * scale.half().float()).to(x.dtype).reshape(x.shape)
+
+
+def attention(q, k, v):
+    q, k, v = (x[0].transpose(0, 1).double() for x in (q, k, v))
+    weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
+    return (weights @ v).transpose(0, 1)[None]
+
+
+def passes(scale=1.0):
+    """q, k, v of every pass with its step."""
+    generator = torch.Generator().manual_seed(3)
+    for chunk in range(CHUNKS):
+        for index in range(PASSES):
+            step = Step(
+                geometry=GEOMETRY,
+                chunk=chunk,
+                denoise_index=index,
+                is_context=index == PASSES - 1,
+                start_frame=3 * chunk,
+                frames=3,
+            )
+            yield step, *(torch.randn(3, 1, 24, 2, 8, generator=generator) * scale).bfloat16()
+
+
+def study(key_bits, value_bits, *, refresh_only=False, exact_tokens=0):
+    """The loop: attention outputs, and the decoded allocation after each chunk."""
+    allocation = (1, CHUNKS * 24, 2, 8)
+    dense = torch.zeros(2, *allocation, dtype=torch.bfloat16)
+    outputs, caches = [], []
+    for step, q, k, v in passes():
+        dense[0, :, step.start : step.stop] = k
+        dense[1, :, step.start : step.stop] = v
+        window = slice(max(0, step.stop - 72), step.stop)
+        outputs.append(attention(q, dense[0][:, window], dense[1][:, window]))
+        if step.is_context or not refresh_only:
+            old = max(0, step.stop - exact_tokens) if exact_tokens else CHUNKS * 24
+            for x, bits in ((dense[0], key_bits), (dense[1], value_bits)):
+                x[:, :old] = sym(x[:, :old], bits)
+        if step.is_context:
+            caches.append(dense.clone())
+    return outputs, caches
+
+
+def ours(method):
+    policy = integrate(build_registry().policy(method), "reconstruct")
+    session = CacheSession(policy, GEOMETRY, kernel="reference", planned_frames=3 * CHUNKS)
+    outputs, caches = [], []
+    for step, q, k, v in passes():
+        session.begin_pass(step)
+        outputs.append(session.attend(0, q, k, v))
+        if step.is_context:
+            content = session.layers[0].materialise(CHUNKS * 24)
+            caches.append(torch.stack([content.k, content.v]))
+    return outputs, caches
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("RTN_INT4", {"key_bits": 4, "value_bits": 4}),
+        ("RTN_INT2", {"key_bits": 2, "value_bits": 2}),
+        ("RTN_K2_V4", {"key_bits": 2, "value_bits": 4}),
+        ("RTN_INT4_REFRESH", {"key_bits": 4, "value_bits": 4, "refresh_only": True}),
+    ],
+)
+def test_equals_the_study_s_loop(method, expected):
+    outputs, caches = ours(method)
+    expected_outputs, expected_caches = study(**expected)
+    for have, want in zip(caches, expected_caches, strict=True):
+        assert torch.equal(have, want)
+    for have, want in zip(outputs, expected_outputs, strict=True):
+        torch.testing.assert_close(have.double(), want, atol=0.02, rtol=0.01)
+
+
+def test_the_cadence_matters_here():
+    """A noisy pass leaves its scale behind in the group that straddles the chunk's border."""
+    every_pass, clean_only = (ours(name)[1][-1] for name in ("RTN_INT4", "RTN_INT4_REFRESH"))
+    assert not torch.equal(every_pass, clean_only)
+
+
+def test_the_first_chunk_is_exact():
+    """A chunk attends to its own K and V before they are coded (D14)."""
+    outputs, _ = ours("RTN_INT2")
+    for (_, q, k, v), have in zip(list(passes())[:PASSES], outputs, strict=False):
+        torch.testing.assert_close(have.double(), attention(q, k, v), atol=0.02, rtol=0.01)
+
+
+def test_coding_everything_again_adds_no_error():
+    """The oldest chunk, coded 30 times, is as it was after its own clean pass (D3)."""
+    _, caches = ours("RTN_INT4")
+    whole_groups = slice(0, 16)  # tokens 16..23 share a group with the next chunk
+    torch.testing.assert_close(
+        caches[-1][:, :, whole_groups], caches[0][:, :, whole_groups], rtol=2**-7, atol=0
+    )
