@@ -27,7 +27,8 @@ class Tier:
 class QueueCache(SegmentedCache):
     """Codes history by age. ``tiers`` run from the newest to the oldest; ``last`` holds the rest.
 
-    A token is coded when it enters a tier and again only when it moves to the next one.
+    A token is coded when it enters a tier and again only when it moves to the next one. Tokens
+    that come to more than a tier's whole capacity pass it by uncoded.
     """
 
     def __init__(
@@ -38,22 +39,37 @@ class QueueCache(SegmentedCache):
         self._stores = [TokenStore(codec) for codec in (*(tier.codec for tier in tiers), last)]
 
     def write(self, k: Tensor, v: Tensor, step: Step) -> None:
-        self._stores[0].append(k, v)
-        self._settle(pending=0)
+        self._enter(0, k, v, total=self._held() + k.shape[1])
 
     def begin_chunk(self, step: Step) -> None:
         # The chunk to come is exact while it is generated: it takes its place in the newest tier.
-        self._settle(pending=step.stop - step.start)
+        coming = step.stop - step.start
+        total = self._held() + coming
+        for tier in range(len(self._capacities)):
+            self._make_room(tier, coming if tier == 0 else 0, total)
 
-    def _settle(self, pending: int) -> None:
-        total = pending + sum(store.tokens for store in self._stores)
-        for capacity, newer, older in zip(
-            self._capacities, self._stores, self._stores[1:], strict=False
-        ):
-            excess = newer.movable(max(0, newer.tokens + pending - capacity(total)))
-            if excess:
-                older.append(*self._take(newer, excess))
-            pending = 0
+    def _held(self) -> int:
+        return sum(store.tokens for store in self._stores)
+
+    def _enter(self, tier: int, k: Tensor, v: Tensor, total: int) -> None:
+        """Put tokens into ``tier``, or those that it has no room for into the next one."""
+        passing = self._make_room(tier, k.shape[1], total)
+        if passing:
+            self._enter(tier + 1, k[:, :passing], v[:, :passing], total)
+        if passing < k.shape[1]:
+            self._stores[tier].append(k[:, passing:], v[:, passing:])
+
+    def _make_room(self, tier: int, coming: int, total: int) -> int:
+        """Move old tokens on; how many of the ``coming`` ones still have no room."""
+        if tier == len(self._capacities):
+            return 0
+        store = self._stores[tier]
+        excess = max(0, store.tokens + coming - self._capacities[tier](total))
+        leaving = store.movable(excess)
+        if leaving:
+            self._enter(tier + 1, *self._take(store, leaving), total)
+        # Whoever stays because its group is not complete cannot be overtaken.
+        return 0 if store.tokens else excess - leaving
 
     def _take(self, store: TokenStore, tokens: int) -> tuple[Tensor, Tensor]:
         geometry, context = self.context.geometry, self.context
