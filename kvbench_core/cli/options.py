@@ -1,0 +1,33 @@
+"""What several commands do with their options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+
+def split_names(texts: Iterable[str]) -> list[str]:
+    """Names separated by commas, except commas inside parentheses: ``A,rtn(bits=4, ...)``."""
+    names: list[str] = []
+    for text in texts:
+        depth, word = 0, ""
+        for char in f"{text},":
+            depth += (char == "(") - (char == ")")
+            if char == "," and depth <= 0:
+                names.append(word.strip())
+                word = ""
+            else:
+                word += char
+        names.append(word.rstrip(",").strip())
+    return [name for name in names if name]
+
+
+def given_options(ctx: click.Context) -> dict[str, str]:
+    """The options that the user set, in the user's words; the rest are defaults."""
+    source = click.core.ParameterSource.DEFAULT
+    return {
+        name: ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in ctx.params.items()
+        if ctx.get_parameter_source(name) not in (source, None)
+    }

@@ -1,0 +1,195 @@
+"""``kvbench run``: generate videos with each method, score them, compare."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kvbench_core.cli.options import given_options, split_names
+from kvbench_core.errors import KvbenchError
+from kvbench_core.specs import BackendSpec, MetricSpec, PolicySpec
+
+if TYPE_CHECKING:
+    from kvbench_core.registry import Registry
+    from kvbench_core.suite import Suite
+
+DEFAULT_BACKEND = "tiny"
+DEFAULT_FAMILY = "RTN"
+BACKEND_PACKAGE = "kvbench-selfforcing-wan"
+METHOD_PACKAGE = "kvbench-rtn"
+
+
+@click.command()
+@click.option(
+    "--methods",
+    "-m",
+    multiple=True,
+    metavar="NAMES",
+    help="KV-cache methods, separated by commas: names (RTN_INT4), expressions "
+    "('rtn(bits=4)+recent(blocks=2)'), families (RTN), tags, or all. NAME@reconstruct attaches "
+    "one in another way. BF16 always runs, as the reference. [default: family RTN]",
+)
+@click.option(
+    "--backend",
+    default=DEFAULT_BACKEND,
+    show_default=True,
+    metavar="NAME",
+    help="Video generator; `kvbench list backends` shows them.",
+)
+@click.option(
+    "--suite",
+    metavar="NAME|FILE",
+    help="Prompts: an installed suite, or a .txt, .csv or .jsonl file [default: the backend's].",
+)
+@click.option(
+    "--prompts",
+    default="1",
+    show_default=True,
+    metavar="N|IDS",
+    help="The first N prompts of the suite, or prompt ids separated by commas.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Base seed; prompt number i (from 0) of the suite uses SEED + i.",
+)
+@click.option("--frames", type=int, help="Latent frames of each video [default: the backend's].")
+@click.option(
+    "--integration",
+    default="streaming",
+    show_default=True,
+    metavar="NAME",
+    help="How methods are attached: streaming, or reconstruct (as the published study did).",
+)
+@click.option(
+    "--kernel",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="Attention kernel; `kvbench doctor` shows which ones work here.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Run directory; name an existing one to resume or extend it [default: runs/<time>].",
+)
+@click.option("--preview", is_flag=True, help="Also write small videos that every browser plays.")
+@click.option(
+    "--metrics",
+    multiple=True,
+    metavar="NAMES",
+    help="Metrics to compute, separated by commas [default: all that are installed].",
+)
+@click.option("--no-evaluate", is_flag=True, help="Only generate; score later.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    methods: tuple[str, ...],
+    backend: str,
+    suite: str | None,
+    prompts: str,
+    seed: int,
+    frames: int | None,
+    integration: str,
+    kernel: str,
+    device: str,
+    out: Path | None,
+    preview: bool,
+    metrics: tuple[str, ...],
+    no_evaluate: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Generate videos with each method, score them and print the comparison.
+
+    Without options: the small built-in generator, BF16 and the RTN family, one prompt. The same
+    command with the same --out resumes after an interruption; with more methods or prompts it
+    extends the run. Exit code 1: something failed, and the table says what; 2: a mistake in the
+    request; 130: interrupted.
+    """
+    from kvbench_core.cli.evaluate import score, show
+    from kvbench_core.cli.progress import progress
+    from kvbench_core.registry import build_registry
+    from kvbench_core.run.export import export_table
+    from kvbench_core.run.plan import make_plan
+    from kvbench_core.run.runner import run_plan
+    from kvbench_core.run.store import RunStore
+
+    registry = build_registry()
+    _check_installed(registry, backend)
+    scored_by = split_names(metrics)
+    for name in scored_by:
+        registry.find(MetricSpec, name)
+    plan = make_plan(
+        registry,
+        backend=backend,
+        methods=split_names(methods) or _default_methods(registry),
+        integration=integration,
+        suite=_suite(registry, suite),
+        prompts=prompts,
+        seed=seed,
+        frames=frames,
+        device=device,
+        kernel=kernel,
+    )
+    store = RunStore(out or Path("runs") / datetime.now().astimezone().strftime("%Y%m%d-%H%M%S"))
+    with progress(quiet) as listener:
+        outcome = run_plan(
+            plan, store, registry, listener, given=given_options(ctx), preview=preview
+        )
+    failed = outcome.failed
+    if no_evaluate:
+        export_table(store)
+    else:
+        failed += score(store, registry, scored_by or None, quiet).failed
+    show(store, as_json)
+    if not as_json:
+        _where(store.root, preview)
+    ctx.exit(1 if failed else 0)
+
+
+def _check_installed(registry: Registry, backend: str) -> None:
+    if not registry.all(BackendSpec):
+        raise KvbenchError(
+            f"no video generator is installed; try: pip install {BACKEND_PACKAGE} {METHOD_PACKAGE}"
+        )
+    registry.find(BackendSpec, backend)
+
+
+def _default_methods(registry: Registry) -> list[str]:
+    families = {
+        entry.spec.family
+        for entry in registry.all(PolicySpec).values()
+        if isinstance(entry.spec, PolicySpec)
+    }
+    if DEFAULT_FAMILY in families:
+        return [DEFAULT_FAMILY]
+    click.echo(f"Only BF16 is compared: install {METHOD_PACKAGE}, or name --methods.", err=True)
+    return []
+
+
+def _suite(registry: Registry, name: str | None) -> Suite | None:
+    from kvbench_core.suite import READERS, read_suite
+
+    if name is None:
+        return None
+    path = Path(name)
+    return read_suite(path) if path.suffix.lower() in READERS else registry.suite(name)
+
+
+def _where(root: Path, preview: bool) -> None:
+    click.echo(f"\nvideos (lossless): {root / 'videos'}")
+    if preview:
+        click.echo(f"videos for browsers: {root / 'previews'}")
+    click.echo(f"figures: {root / 'cells.parquet'}; the table again: kvbench report {root}")

@@ -1,0 +1,223 @@
+"""One row for each method: what it saves, what it costs, what it does to the video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, median, quantiles
+
+from attrs import field, frozen
+
+from kvbench_core.run.listener import printable, reason, title
+from kvbench_core.run.records import (
+    CellRecord,
+    ColumnRecord,
+    Manifest,
+    Method,
+    Peak,
+    ScoreRecord,
+    Status,
+)
+from kvbench_core.run.store import RunStore
+
+
+@frozen(kw_only=True)
+class Spread:
+    """A figure over several prompts: its median and its 20th and 80th percentiles."""
+
+    median: float
+    low: float
+    high: float
+    n: int
+
+
+@frozen(kw_only=True)
+class Row:
+    """A method's figures over all its prompts; ``None`` where nothing was measured.
+
+    ``peak_bytes`` is the highest of all prompts, in the phase ``peak_phase``. ``runtime_ratio``
+    divides by the reference's time on the same prompt. ``scores`` are means over prompts.
+    """
+
+    method: str
+    integration: str
+    is_reference: bool
+    cells: int
+    failed: int
+    compression_ratio: float | None
+    stored_bytes: float | None
+    dense_bytes: float | None
+    peak_bytes: int | None
+    peak_phase: str
+    runtime_s: Spread | None
+    runtime_ratio: Spread | None
+    encode_s: float | None
+    decode_s: float | None
+    video_s: float | None
+    scores: Mapping[str, float | None]
+
+
+@frozen(kw_only=True)
+class Table:
+    """Everything that a report shows of a run."""
+
+    backend: str
+    suite: str
+    frames: int
+    device: str
+    status: Status
+    prompts: int
+    peak_counter: str
+    columns: Sequence[ColumnRecord]
+    rows: Sequence[Row]
+    failures: Sequence[str]
+    notes: Sequence[str]
+
+
+@frozen
+class _Collected:
+    records: list[CellRecord]
+    scores: dict[str, list[ScoreRecord]] = field(factory=dict)
+    problems: list[str] = field(factory=list)
+
+
+def build_table(store: RunStore) -> Table:
+    """Read a run directory and summarise it.
+
+    Raises:
+        StoreError: it is no run directory, or a later kvbench wrote it.
+    """
+    manifest = store.manifest()
+    found = _collect(store)
+    ok = [record for record in found.records if record.status == "ok"]
+    columns = _columns(found.scores)
+    return Table(
+        backend=manifest.request.backend,
+        suite=manifest.request.suite,
+        frames=manifest.request.frames,
+        device=manifest.request.device,
+        status=manifest.status,
+        prompts=len(manifest.prompts),
+        peak_counter=", ".join(sorted({r.figures.peak_counter for r in ok if r.figures})),
+        columns=columns,
+        rows=_rows(manifest, found, columns),
+        failures=list(_failures(found)),
+        notes=[*found.problems, *_reasons(found)],
+    )
+
+
+def _collect(store: RunStore) -> _Collected:
+    records, problems = store.cells()
+    found = _Collected(records, problems=problems)
+    for record in records:
+        scores, damaged = store.scores(record.cell.id)
+        found.scores[record.cell.id] = [s for s in scores if _is_of(s, record)]
+        found.problems.extend(damaged)
+    return found
+
+
+def _is_of(score: ScoreRecord, record: CellRecord) -> bool:
+    """Whether the score is of the video that is there now."""
+    return record.video is not None and score.video_sha256 == record.video.sha256
+
+
+def _columns(scores: Mapping[str, list[ScoreRecord]]) -> list[ColumnRecord]:
+    every = (column for found in scores.values() for score in found for column in score.columns)
+    return list({column.name: column for column in every}.values())
+
+
+def _rows(manifest: Manifest, found: _Collected, columns: Sequence[ColumnRecord]) -> list[Row]:
+    reference = {
+        record.cell.prompt: record.figures.wall_s
+        for record in found.records
+        if record.cell.method.is_reference and record.figures
+    }
+    rows = []
+    for method in manifest.methods:
+        mine = [record for record in found.records if _same(record.cell.method, method)]
+        if mine:
+            rows.append(_row(method, mine, reference, found.scores, columns))
+    return rows
+
+
+def _same(one: Method, other: Method) -> bool:
+    return (one.expression, one.integration) == (other.expression, other.integration)
+
+
+def _row(
+    method: Method,
+    records: list[CellRecord],
+    reference: Mapping[str, float],
+    scores: Mapping[str, list[ScoreRecord]],
+    columns: Sequence[ColumnRecord],
+) -> Row:
+    figures = [record.figures for record in records if record.figures]
+    peaks = [(p.peak_bytes, name) for f in figures for p, name in _phases(f.generation, f.decoding)]
+    peak, phase = max(peaks, default=(None, ""))
+    return Row(
+        method=method.label,
+        integration=method.integration,
+        is_reference=method.is_reference,
+        cells=len(records),
+        failed=sum(record.status == "failed" for record in records),
+        compression_ratio=_median(f.compression_ratio for f in figures),
+        stored_bytes=_median(f.kv_stored_bytes[-1] for f in figures),
+        dense_bytes=_median(f.kv_dense_bytes[-1] for f in figures),
+        peak_bytes=peak,
+        peak_phase=phase,
+        runtime_s=_spread(f.wall_s for f in figures),
+        runtime_ratio=_spread(
+            record.figures.wall_s / reference[record.cell.prompt]
+            for record in records
+            if record.figures and reference.get(record.cell.prompt)
+        ),
+        encode_s=_median(f.encode_s for f in figures),
+        decode_s=_median(f.decode_s for f in figures),
+        video_s=_median(f.video_s for f in figures),
+        scores={
+            column.name: _mean(
+                score.values.get(column.name)
+                for record in records
+                for score in scores[record.cell.id]
+            )
+            for column in columns
+        },
+    )
+
+
+def _phases(generation: Peak, decoding: Peak) -> tuple[tuple[Peak, str], ...]:
+    return (generation, "generation"), (decoding, "decoding")
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _spread(values: Iterable[float]) -> Spread | None:
+    known = list(values)
+    if not known:
+        return None
+    cuts = quantiles(known, n=5, method="inclusive") if len(known) > 1 else [known[0]] * 4
+    return Spread(median=median(known), low=cuts[0], high=cuts[3], n=len(known))
+
+
+def _failures(found: _Collected) -> Iterable[str]:
+    for record in found.records:
+        if record.error:
+            yield f"{title(record.cell)}: {reason(record.error)}"
+        for score in found.scores[record.cell.id]:
+            if score.error:
+                yield f"{title(record.cell)}, metric {score.metric}: {reason(score.error)}"
+
+
+def _reasons(found: _Collected) -> Iterable[str]:
+    for record in found.records:
+        for score in found.scores[record.cell.id]:
+            if score.status == "unavailable":
+                why = printable(str(score.notes.get("reason", "not available")))
+                yield f"{title(record.cell)}: no {score.metric}: {why}"

@@ -1,0 +1,1 @@
+"""Runs: what to do, doing it, and the directory that remembers it."""

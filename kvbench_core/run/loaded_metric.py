@@ -1,0 +1,106 @@
+"""Metrics as an evaluation uses them: checked when loaded, and their results with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import asdict, frozen
+
+from kvbench_core.errors import KvbenchError
+from kvbench_core.metric import Metric, Scores, Video
+from kvbench_core.registry import Registry
+from kvbench_core.run.records import ColumnRecord
+from kvbench_core.specs import MetricSpec
+
+Setting = str | int | float | bool
+
+
+@frozen
+class LoadedMetric:
+    """A metric under the name it is registered by, and what it says about itself."""
+
+    name: str
+    metric: Metric
+    version: str
+    settings: dict[str, Setting]
+    columns: list[ColumnRecord]
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the metric compares with the reference's video."""
+        return self.metric.needs_reference
+
+    def score(self, video: Video, reference: Video | None, prompt: str) -> Scores:
+        """The metric's scores, as plain finite numbers for exactly the declared columns.
+
+        Raises:
+            KvbenchError: a column is missing or unknown, or a value is infinite or NaN.
+        """
+        scores = self.metric.score(video, reference, prompt)
+        declared = {column.name for column in self.columns}
+        if set(scores.values) != declared:
+            raise KvbenchError(
+                f"{self.name} returned columns {sorted(scores.values)}; "
+                f"it declares {sorted(declared)}"
+            )
+        return Scores(
+            values={name: self._finite(name, value) for name, value in scores.values.items()},
+            per_frame={
+                name: [self._finite(name, value) for value in series]
+                for name, series in scores.per_frame.items()
+            },
+            notes={
+                name: note if isinstance(note, str) else int(note)
+                for name, note in scores.notes.items()
+            },
+        )
+
+    def _finite(self, column: str, value: float | None) -> float | None:
+        if value is None:
+            return None
+        number = float(value)
+        if not abs(number) < float("inf"):
+            raise KvbenchError(f"{self.name} returned {number} for {column}, which is no score")
+        return number
+
+
+def load_metrics(
+    registry: Registry, names: Iterable[str] | None
+) -> tuple[list[LoadedMetric], list[str]]:
+    """The metrics called ``names``, or all that are installed; what cannot be loaded, and why.
+
+    Raises:
+        KvbenchError: a metric that was named is unknown or cannot be loaded.
+    """
+    if names is not None:
+        return [_load(registry, name) for name in dict.fromkeys(names)], []
+    metrics, problems = [], []
+    for name in registry.all(MetricSpec):
+        try:
+            metrics.append(_load(registry, name))
+        except KvbenchError as error:  # one broken metric must not cost the others
+            problems.append(f"metric {name} is left out: {error}")
+    return metrics, problems
+
+
+def _load(registry: Registry, name: str) -> LoadedMetric:
+    try:
+        metric = registry.metric(name)
+        return LoadedMetric(
+            name=name,
+            metric=metric,
+            version=str(metric.version),
+            settings={key: _plain(value) for key, value in metric.settings().items()},
+            columns=[ColumnRecord(**asdict(column)) for column in metric.columns],
+        )
+    except KvbenchError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        raise KvbenchError(f"{name} cannot be used: {type(error).__name__}: {error}") from error
+
+
+def _plain(value: Setting) -> Setting:
+    for kind in (bool, str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    raise TypeError(f"a setting is a text, a number or a truth value; got {value!r}")

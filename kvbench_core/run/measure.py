@@ -1,0 +1,94 @@
+"""Time and memory of the phases of a cell."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import torch
+
+from kvbench_core.run.records import Peak
+
+SAMPLE_S = 0.005
+
+
+def peak_counter(device: torch.device) -> str:
+    """What :func:`phase` reads, in words."""
+    if device.type == "cuda":
+        return "torch.cuda.max_memory_allocated"
+    return f"resident set of the process, sampled every {SAMPLE_S * 1000:.0f} ms"
+
+
+class Phase:
+    """Memory and wall time of one phase, complete when the phase has ended."""
+
+    peak: Peak
+    seconds: float
+
+
+@contextmanager
+def phase(device: torch.device) -> Iterator[Phase]:
+    """Measure what happens inside; starts with garbage collected, ends with the device idle."""
+    gc.collect()
+    meter: _CudaMeter | _ResidentMeter
+    meter = _CudaMeter(device) if device.type == "cuda" else _ResidentMeter()
+    measured = Phase()
+    began = time.perf_counter()
+    try:
+        yield measured
+        settle(device)
+    finally:
+        measured.seconds = time.perf_counter() - began
+        measured.peak = meter.stop()
+
+
+def settle(device: torch.device) -> None:
+    """Wait until the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class _CudaMeter:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        self._before = torch.cuda.memory_allocated(device)
+
+    def stop(self) -> Peak:
+        peak = torch.cuda.max_memory_allocated(self._device)
+        return Peak(before_bytes=self._before, peak_bytes=peak)
+
+
+class _ResidentMeter:
+    def __init__(self) -> None:
+        _return_free_memory()
+        self._process = psutil.Process()
+        self._before = self._peak = self._process.memory_info().rss
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def _sample(self) -> None:
+        while not self._done.wait(SAMPLE_S):
+            self._peak = max(self._peak, self._process.memory_info().rss)
+
+    def stop(self) -> Peak:
+        self._done.set()
+        self._thread.join()
+        peak = max(self._peak, self._process.memory_info().rss)
+        return Peak(before_bytes=self._before, peak_bytes=peak)
+
+
+def _return_free_memory() -> None:
+    # The C library keeps freed memory, so that the cell before would count in this one's peak.
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

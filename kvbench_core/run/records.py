@@ -1,0 +1,213 @@
+"""What a run directory holds, field by field; ``docs/run-directory.md`` explains each.
+
+Files come from anywhere, so each text has a length and no control characters, and ids are safe
+as file names. Adding, removing or renaming a field changes :data:`FORMAT_VERSION`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from attrs import Attribute, field, frozen
+from attrs.validators import and_, deep_iterable, ge, matches_re, max_len, optional
+
+from kvbench_core.suite import Prompt
+
+FORMAT_VERSION = 1
+
+Validator = Callable[[Any, "Attribute[Any]", Any], None]
+
+SAFE_NAME: Validator = matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+DIGEST = matches_re(r"[0-9a-f]{64}")
+LINE = matches_re(r"[^\x00-\x1f\x7f\x80-\x9f\u2028-\u202e]{0,2000}")
+TEXT: Validator = max_len(1_000_000)
+COUNTS = deep_iterable(ge(0))
+
+Status = Literal["running", "complete", "failed", "interrupted"]
+
+
+@frozen(kw_only=True)
+class GitState:
+    """The checkout that the core was imported from."""
+
+    commit: str = field(validator=LINE)
+    dirty: bool
+
+
+@frozen(kw_only=True)
+class Environment:
+    """Where something was computed."""
+
+    python: str = field(validator=LINE)
+    platform: str = field(validator=LINE)
+    device: str = field(validator=LINE)
+    threads: int
+    packages: dict[str, str]
+    git: GitState | None
+
+
+@frozen(kw_only=True)
+class Request:
+    """What every cell of a run directory has in common.
+
+    ``kernel`` and ``cache_dtype`` are known once the generator has been loaded.
+    """
+
+    backend: str = field(validator=LINE)
+    suite: str = field(validator=LINE)
+    frames: int = field(validator=ge(1))
+    seed: int = field(validator=ge(0))
+    device: str = field(validator=LINE)
+    kernel: str | None = field(default=None, validator=optional(LINE))
+    cache_dtype: str | None = field(default=None, validator=optional(LINE))
+
+
+@frozen(kw_only=True)
+class Method:
+    """A cache method attached in one way. ``label`` is how it was asked for."""
+
+    label: str = field(validator=LINE)
+    expression: str = field(validator=LINE)
+    integration: str = field(validator=LINE)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this is the uncompressed cache that others are compared with."""
+        return self.expression == "bf16()"
+
+
+@frozen(kw_only=True)
+class CellKey:
+    """One video to make: a method on a prompt, with its seed."""
+
+    id: str = field(validator=SAFE_NAME)
+    method: Method
+    prompt: str = field(validator=LINE)
+    seed: int = field(validator=ge(0))
+    frames: int = field(validator=ge(1))
+
+
+@frozen(kw_only=True)
+class Session:
+    """One invocation of ``kvbench run`` on the directory."""
+
+    id: str = field(validator=SAFE_NAME)
+    started: str = field(validator=LINE)
+    finished: str | None = field(default=None, validator=optional(LINE))
+    status: Status = "running"
+    error: str | None = field(default=None, validator=optional(TEXT))
+    given: dict[str, str]
+    warmup_s: float | None = None
+    environment: Environment
+
+
+@frozen(kw_only=True)
+class Manifest:
+    """What the directory is."""
+
+    format_version: int = FORMAT_VERSION
+    status: Status = "running"
+    request: Request
+    methods: list[Method]
+    prompts: list[Prompt]
+    prompt_digest: str = field(validator=DIGEST)
+    sessions: list[Session]
+
+
+@frozen(kw_only=True)
+class CellError:
+    """Why a cell has no result."""
+
+    type: str = field(validator=LINE)
+    message: str = field(validator=TEXT)
+    traceback: str = field(validator=TEXT)
+
+
+@frozen(kw_only=True)
+class Peak:
+    """Memory of one phase: at its start and at its highest, by the same counter."""
+
+    before_bytes: int = field(validator=ge(0))
+    peak_bytes: int = field(validator=ge(0))
+
+
+@frozen(kw_only=True)
+class VideoFile:
+    """The lossless video of a cell."""
+
+    sha256: str = field(validator=DIGEST)
+    bytes: int = field(validator=ge(1))
+    frames: int = field(validator=ge(1))
+    width: int = field(validator=ge(1))
+    height: int = field(validator=ge(1))
+    fps: float
+
+
+@frozen(kw_only=True)
+class Figures:
+    """What was measured while one cell was made."""
+
+    wall_s: float = field(validator=ge(0))
+    chunk_s: list[float] = field(validator=COUNTS)
+    encode_s: float = field(validator=ge(0))
+    decode_s: float = field(validator=ge(0))
+    video_s: float = field(validator=ge(0))
+    kv_stored_bytes: list[int] = field(validator=COUNTS)
+    kv_dense_bytes: list[int] = field(validator=COUNTS)
+    compression_ratio: float | None = field(validator=optional(ge(0)))
+    scratch_peak_bytes: int = field(validator=ge(0))
+    generation: Peak
+    decoding: Peak
+    peak_counter: str = field(validator=LINE)
+    skipped_passes: int = field(validator=ge(0))
+    latents_sha256: str = field(validator=DIGEST)
+
+
+@frozen(kw_only=True)
+class CellRecord:
+    """One finished cell: ``figures`` and ``video``, or ``error``."""
+
+    format_version: int = FORMAT_VERSION
+    cell: CellKey
+    status: Literal["ok", "failed"]
+    started: str = field(validator=LINE)
+    finished: str = field(validator=LINE)
+    session: str = field(validator=SAFE_NAME)
+    kernel: str = field(validator=LINE)
+    environment: Environment
+    figures: Figures | None = None
+    video: VideoFile | None = None
+    error: CellError | None = None
+
+
+@frozen(kw_only=True)
+class ColumnRecord:
+    """One figure of a metric, as the metric declares it."""
+
+    name: str = field(validator=and_(LINE, max_len(200)))
+    unit: str = field(validator=LINE)
+    better: Literal["higher", "lower"]
+    summary: str = field(validator=LINE)
+
+
+@frozen(kw_only=True)
+class ScoreRecord:
+    """One metric's result for one cell, and everything that it depends on."""
+
+    format_version: int = FORMAT_VERSION
+    cell: str = field(validator=SAFE_NAME)
+    metric: str = field(validator=SAFE_NAME)
+    metric_version: str = field(validator=LINE)
+    settings: dict[str, str | int | float | bool]
+    video_sha256: str = field(validator=DIGEST)
+    reference_sha256: str | None = field(validator=optional(DIGEST))
+    status: Literal["ok", "failed", "unavailable"]
+    columns: list[ColumnRecord]
+    values: dict[str, float | None]
+    per_frame: dict[str, list[float | None]]
+    notes: dict[str, str | int]
+    error: CellError | None = None
+    score_s: float = field(validator=ge(0))
+    finished: str = field(validator=LINE)
+    environment: Environment

@@ -1,0 +1,198 @@
+"""Making one cell: generate, decode, store, and measure while doing so."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from attrs import define, field, frozen
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kvbench_core.backend import Backend, Generator
+from kvbench_core.errors import BackendError
+from kvbench_core.policy import Policy
+from kvbench_core.run.measure import Phase, peak_counter, phase, settle
+from kvbench_core.run.records import Figures, Peak, VideoFile
+from kvbench_core.run.serial import with_whole_file
+from kvbench_core.run.store import file_sha256
+from kvbench_core.run.video import write_video
+from kvbench_core.session import CacheSession
+
+
+@define
+class ChunkLog:
+    """Time and cache size after each chunk of a rollout."""
+
+    session: CacheSession
+    on_chunk: Callable[[int], None]
+    frames: int = 0
+    chunk_s: list[float] = field(factory=list)
+    stored_bytes: list[int] = field(factory=list)
+    dense_bytes: list[int] = field(factory=list)
+    _began: float = field(factory=time.perf_counter)
+
+    def __call__(self, latents: Tensor) -> None:
+        context = self.session.context
+        self.chunk_s.append(self.since_last_s())
+        self.frames += latents.shape[0]
+        self.stored_bytes.append(self.session.stored_bytes())
+        self.dense_bytes.append(context.geometry.dense_bytes(self.frames))
+        self.on_chunk(len(self.chunk_s))
+        self._began = time.perf_counter()  # the bookkeeping above is not the method's time
+
+    def since_last_s(self) -> float:
+        """Seconds since the last chunk, once the device has caught up."""
+        settle(self.session.context.device)
+        return time.perf_counter() - self._began
+
+
+@frozen(eq=False, kw_only=True)
+class Generated:
+    """Latents ``[frame, channel, height, width]`` and what their making cost."""
+
+    latents: Tensor
+    wall_s: float
+    chunk_s: list[float]
+    clock_s: dict[str, float]
+    stored_bytes: list[int]
+    dense_bytes: list[int]
+    scratch_peak_bytes: int
+    skipped_passes: int
+    peak: Peak
+
+
+@define
+class Rollout:
+    """A loaded backend that makes cells."""
+
+    backend: Backend
+    generator: Generator
+    kernel: str
+
+    def session(self, policy: Policy, frames: int) -> CacheSession:
+        """Fresh caches for one rollout."""
+        return CacheSession(
+            policy,
+            self.backend.geometry(),
+            device=self.generator.device,
+            dtype=self.generator.cache_dtype,
+            kernel=self.kernel,
+            planned_frames=frames,
+            rotation=self.generator.rotation,
+        )
+
+    def warm_up(self, policy: Policy, prompt: str, frames: int) -> float:
+        """A short rollout that nobody counts, so that the first cell does not pay for start-up."""
+        began = time.perf_counter()
+        with torch.inference_mode():
+            session = self.session(policy, frames)
+            latents = self.generator.generate(prompt, 0, frames, session, lambda _: None)
+            for _ in self.generator.decode(latents):
+                pass
+        settle(self.generator.device)
+        return time.perf_counter() - began
+
+    @torch.inference_mode()
+    def generate(
+        self, policy: Policy, prompt: str, seed: int, frames: int, on_chunk: Callable[[int], None]
+    ) -> Generated:
+        """One rollout, measured. The caches are gone when this returns.
+
+        Raises:
+            BackendError: the generator did not make, or did not report, what it was asked for.
+        """
+        with phase(self.generator.device) as measured:
+            session = self.session(policy, frames)
+            log = ChunkLog(session, on_chunk)
+            latents = self.generator.generate(prompt, seed, frames, session, log)
+            tail_s = log.since_last_s()
+        if not latents.shape[0] == log.frames == frames:
+            raise BackendError(
+                f"the generator returned {latents.shape[0]} latent frames and reported "
+                f"{log.frames}; {frames} were asked for"
+            )
+        return Generated(
+            latents=latents,
+            wall_s=sum(log.chunk_s) + tail_s,
+            chunk_s=log.chunk_s,
+            clock_s=session.context.clock.seconds(),
+            stored_bytes=log.stored_bytes,
+            dense_bytes=log.dense_bytes,
+            scratch_peak_bytes=session.context.scratch.peak_bytes,
+            skipped_passes=session.skipped_passes,
+            peak=measured.peak,
+        )
+
+    @torch.inference_mode()
+    def decode(
+        self, latents: Tensor, path: Path, preview: Path | None
+    ) -> tuple[tuple[int, int, int], Phase]:
+        """Write the video; returns frames, height, width and what the decoding cost."""
+        sizes: list[tuple[int, int, int]] = []
+
+        def fill(partial: Path, small: Path | None = None) -> None:
+            sizes.append(write_video(self._pieces(latents), self.backend.fps, partial, small))
+
+        with phase(self.generator.device) as measured:
+            if preview is None:
+                with_whole_file(path, fill)
+            else:
+                with_whole_file(preview, lambda p: with_whole_file(path, lambda f: fill(f, p)))
+        return sizes[0], measured
+
+    def _pieces(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
+        for piece in self.generator.decode(latents):
+            yield piece.numpy()
+
+    def make(
+        self,
+        policy: Policy,
+        prompt: str,
+        seed: int,
+        frames: int,
+        *,
+        video: Path,
+        preview: Path | None,
+        on_chunk: Callable[[int], None],
+    ) -> tuple[Figures, VideoFile]:
+        """Generate a cell's video into place and say what it took."""
+        made = self.generate(policy, prompt, seed, frames, on_chunk)
+        (count, height, width), decoding = self.decode(made.latents, video, preview)
+        stored = made.stored_bytes[-1]
+        figures = Figures(
+            wall_s=made.wall_s,
+            chunk_s=made.chunk_s,
+            encode_s=made.clock_s.get("encode", 0.0),
+            decode_s=made.clock_s.get("decode", 0.0),
+            video_s=decoding.seconds,
+            kv_stored_bytes=made.stored_bytes,
+            kv_dense_bytes=made.dense_bytes,
+            compression_ratio=made.dense_bytes[-1] / stored if stored else None,
+            scratch_peak_bytes=made.scratch_peak_bytes,
+            generation=made.peak,
+            decoding=decoding.peak,
+            peak_counter=peak_counter(self.generator.device),
+            skipped_passes=made.skipped_passes,
+            latents_sha256=tensor_sha256(made.latents),
+        )
+        return figures, VideoFile(
+            sha256=file_sha256(video),
+            bytes=video.stat().st_size,
+            frames=count,
+            width=width,
+            height=height,
+            fps=self.backend.fps,
+        )
+
+
+def tensor_sha256(tensor: Tensor) -> str:
+    """SHA-256 of dtype, shape and values."""
+    data = tensor.detach().contiguous().cpu()
+    digest = hashlib.sha256(f"{data.dtype} {tuple(data.shape)}".encode())
+    digest.update(data.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
