@@ -61,7 +61,11 @@ class CacheSession:
         self._step = step
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention of layer ``layer``, ``[batch, token, head, dim]`` like ``q``."""
+        """Attention of layer ``layer``, ``[batch, token, head, dim]`` like ``q``.
+
+        Keys and values are rounded to the cache's dtype (bf16) first, so a generator that computes
+        in float32 sees the same chunk whatever the policy keeps of it.
+        """
         assert self._step is not None, "begin_pass comes first"
         expected = (self._step.stop - self._step.start, *self._head_shape)
         if q.shape[1:] != expected or k.shape != q.shape or v.shape != q.shape:
@@ -69,7 +73,8 @@ class CacheSession:
                 f"layer {layer} sent q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}; "
                 f"this chunk is [batch, {', '.join(map(str, expected))}]"
             )
-        return self.layers[layer].attend(q, k, v, self._step)
+        dtype = self.context.dtype
+        return self.layers[layer].attend(q, k.to(dtype), v.to(dtype), self._step)
 
     @property
     def _head_shape(self) -> tuple[int, int]:

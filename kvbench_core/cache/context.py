@@ -132,7 +132,7 @@ class CacheContext:
         self, queries: Tensor, segments: list[Segment], own: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor]:
         if not segments and own is not None:
-            return own
+            return own[0].to(queries.dtype), own[1].to(queries.dtype)
         decoded = sum(segment.keys for segment in segments)
         total = decoded + (0 if own is None else own[0].shape[1])
         keys, values = self.scratch.take(queries, total)
