@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,14 @@ def whole(minimum: int) -> Validator:
 def share() -> Validator:
     """A fraction in (0, 1]."""
     return _check(lambda value: _is_number(value) and 0 < value <= 1, "a fraction in (0, 1]")
+
+
+def at_least(minimum: float) -> Validator:
+    """A finite number of at least ``minimum``."""
+    return _check(
+        lambda value: _is_number(value) and minimum <= value < math.inf,
+        f"a number of at least {minimum}",
+    )
 
 
 def part_of(kind: type, description: str) -> Validator:

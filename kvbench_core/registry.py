@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, distributions, requires
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, field, frozen
@@ -108,9 +110,21 @@ class Registry:
             if preset is None:
                 expanded.append(self._named(term))
             else:
-                assert isinstance(preset.spec, PolicySpec)
-                expanded += self._overridden(self.expand(preset.spec.expression), term)
+                expanded += self._overridden(self._preset(preset), term)
         return tuple(expanded)
+
+    def _preset(self, preset: Entry) -> tuple[Term, ...]:
+        assert isinstance(preset.spec, PolicySpec)
+        try:
+            return self.expand(preset.spec.expression)
+        except UnknownNameError as error:
+            if error.kind != "method":
+                raise
+            missing = " and ".join(_not_installed(preset.plugin.package))
+            raise PluginError(
+                f"{preset.spec.name} needs the part {error.name!r}, which no plugin provides; "
+                + (f"install {missing}" if missing else "see `kvbench plugins`")
+            ) from error
 
     def _named(self, term: Term) -> Term:
         """A part's term with its positional arguments named and its names checked, inside out."""
@@ -177,6 +191,17 @@ class Registry:
             ]
             selected += group if group and text not in policies else [text]
         return list(dict.fromkeys(selected))
+
+
+def _not_installed(package: str) -> list[str]:
+    """What ``package`` requires, extras included, and does not find."""
+    try:
+        lines = requires(package) or []
+    except PackageNotFoundError:
+        return []
+    wanted = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines]
+    present = {dist.name for dist in distributions()}
+    return [name for name in wanted if name not in present]
 
 
 def _called(spec: Loadable) -> Any:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from kvbench_core.cache.codec import BF16
-from kvbench_core.errors import ExpressionError, KvbenchError, ParameterError, UnknownNameError
+from kvbench_core.errors import (
+    ExpressionError,
+    KvbenchError,
+    ParameterError,
+    PluginError,
+    UnknownNameError,
+)
 from kvbench_core.parts import Recent
 from kvbench_core.plugins import Plugin, Plugins
 from kvbench_core.policy import Cadence, Composition
@@ -74,3 +80,24 @@ def test_selection_by_name_family_tag_and_expression(registry):
     assert registry.select(["study"]) == ["BF16", "RECENT3"]
     assert registry.select(["all"]) == ["BF16", "RECENT3", "RECENT3_REFRESH"]
     assert registry.select(["BF16", "bf16()+recent(1)", "BF16"]) == ["BF16", "bf16()+recent(1)"]
+
+
+def test_a_preset_whose_parts_are_not_there_names_the_package(monkeypatch):
+    lines = ["kvbench-core>=0.1", "kvbench-absent[fast]>=0.1", "kvbench-broken; extra == 'all'"]
+    monkeypatch.setattr("kvbench_core.registry.requires", lambda package: lines)
+    preset = PolicySpec(name="A", family="A", summary="for tests", expression="absent(bits=2)")
+    plugin = Plugin("mine", "kvbench-mine", "1", (preset,))
+    with pytest.raises(PluginError) as caught:
+        build_registry(Plugins((plugin,), ())).policy("A(bits=4)")
+    assert str(caught.value) == (
+        "A needs the part 'absent', which no plugin provides; "
+        "install kvbench-absent and kvbench-broken"
+    )
+
+
+def test_a_preset_whose_parts_were_skipped_says_where_to_look(monkeypatch):
+    monkeypatch.setattr("kvbench_core.registry.requires", lambda package: ["kvbench-core>=0.1"])
+    preset = PolicySpec(name="A", family="A", summary="for tests", expression="absent(bits=2)")
+    plugin = Plugin("mine", "kvbench-mine", "1", (preset,))
+    with pytest.raises(PluginError, match="'absent', which no plugin provides; see `kvbench plug"):
+        build_registry(Plugins((plugin,), ())).policy("A")
