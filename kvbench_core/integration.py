@@ -39,7 +39,13 @@ class Reconstruct(Policy):
 
     def promise(self) -> Promise:
         # Repeated coding may add error, and padding takes part in tiers and statistics.
-        return evolve(self.inner.promise(), error_bound=None, exact_chunks=0)
+        return evolve(
+            self.inner.promise(),
+            error_bound=None,
+            exact_chunks=0,
+            codings=None,
+            chunk_invariant=False,
+        )
 
     def reuse(self) -> Reuse | None:
         return self.inner.reuse()

@@ -25,12 +25,21 @@ class Promise:
 
     ``error_bound`` holds for every token that is kept one by one; ``None`` where content is
     dropped or summarised. ``exact_chunks`` newest chunks are kept unchanged. ``keeps_all`` means
-    that every token of the rollout stays visible to every head.
+    that every token of the rollout stays visible to every head. ``codings`` is how often the value
+    of a kept token may change once its chunk is final: once for a codec, once more for each tier
+    that it moves on to; ``None`` where stored content is rewritten. ``chunk_invariant`` means that
+    a coded token's value does not depend on how the rollout is cut into chunks, ``fixed_bytes``
+    that stored bytes follow from shapes alone, ``independent_layers`` that no layer's cache learns
+    anything of another's.
     """
 
     error_bound: ErrorBound | None = None
     exact_chunks: int = 0
     keeps_all: bool = True
+    codings: int | None = 1
+    chunk_invariant: bool = True
+    fixed_bytes: bool = True
+    independent_layers: bool = True
 
 
 class Cadence(Enum):
