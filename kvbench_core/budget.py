@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kvbench_core.backend import Backend
 from kvbench_core.geometry import CacheGeometry, Step
@@ -64,21 +64,26 @@ def longest_rollout(policy: Policy, backend: Backend, memory_bytes: int) -> Foot
 
 
 def _rollout(policy: Policy, backend: Backend, frames: int) -> Iterator[Footprint]:
-    """The footprint after each chunk of a rollout on the meta device."""
+    """The footprint after each chunk of a rollout on the meta device.
+
+    One layer stands for all where the policy promises that they are alike.
+    """
     geometry = backend.geometry()
-    session = CacheSession(policy, geometry, device="meta", planned_frames=frames)
+    simulated = evolve(geometry, layers=1) if policy.promise().layers_alike else geometry
+    alike = geometry.layers // simulated.layers
+    session = CacheSession(policy, simulated, device="meta", planned_frames=frames)
     shape = (geometry.batch, geometry.tokens_per_chunk, geometry.heads, geometry.head_dim)
     qkv = torch.empty((3, *shape), dtype=session.context.dtype, device="meta")
     for chunk in range(frames // geometry.chunk_frames):
-        step = _clean_pass(geometry, chunk)
+        step = _clean_pass(simulated, chunk)
         session.begin_pass(step)
-        for layer in range(geometry.layers):
+        for layer in range(simulated.layers):
             session.attend(layer, *qkv)
         reached = step.start_frame + step.frames
         yield Footprint(
             frames=reached,
             dense_bytes=geometry.dense_bytes(reached),
-            stored_bytes=session.stored_bytes(),
+            stored_bytes=alike * session.stored_bytes(),
             scratch_bytes=session.context.scratch.peak_bytes,
             resident_bytes=backend.resident_bytes(reached),
         )

@@ -29,8 +29,8 @@ class Promise:
     of a kept token may change once its chunk is final: once for a codec, once more for each tier
     that it moves on to; ``None`` where stored content is rewritten. ``chunk_invariant`` means that
     a coded token's value does not depend on how the rollout is cut into chunks, ``fixed_bytes``
-    that stored bytes follow from shapes alone, ``independent_layers`` that no layer's cache learns
-    anything of another's.
+    that stored bytes follow from shapes alone, ``layers_alike`` that they are the same in every
+    layer, ``independent_layers`` that no layer's cache learns anything of another's.
     """
 
     error_bound: ErrorBound | None = None
@@ -39,6 +39,7 @@ class Promise:
     codings: int | None = 1
     chunk_invariant: bool = True
     fixed_bytes: bool = True
+    layers_alike: bool = True
     independent_layers: bool = True
 
 
@@ -73,8 +74,8 @@ class ReuseState(ABC):
     def should_skip(self, step: Step, feature: Tensor) -> bool:
         """``feature`` is the pass's patch-embedded input, ``[batch, token, width]``.
 
-        Asked once before each noisy pass that follows a computed one of the same chunk; never
-        for the clean pass.
+        Asked once before each noisy pass, never for the clean one. At a chunk's first pass there
+        is nothing to reuse: the feature is shown, the answer does not count.
         """
 
 
