@@ -51,7 +51,7 @@ class Step:
 
     ``denoise_index`` counts the passes over a chunk from 0. The last pass, with ``is_context``
     set, runs on the clean latent and writes the K and V that later chunks attend to; what the
-    earlier passes write is tentative.
+    earlier passes write is tentative. ``denoise_steps`` is how many those are, where it is known.
     """
 
     geometry: CacheGeometry
@@ -61,6 +61,7 @@ class Step:
     start_frame: int = field(validator=ge(0))
     frames: int = field(validator=ge(1))
     timestep: float = 0.0
+    denoise_steps: int | None = field(default=None, validator=optional(ge(1)))
 
     @property
     def start(self) -> int:

@@ -83,11 +83,12 @@ class CacheSession:
     def skip(self, step: Step, feature: Tensor) -> bool:
         """Whether the policy reuses the previous pass instead of running the transformer.
 
-        ``feature`` is the pass's patch-embedded input, ``[batch, token, width]``.
+        ``feature`` is the pass's patch-embedded input, ``[batch, token, width]``. Ask before every
+        noisy pass: a rule may compare the features of all of them. A chunk's first is never skipped.
         """
         if self._reuse is None or step.is_context:
             return False
-        skipped = self._reuse.should_skip(step, feature)
+        skipped = self._reuse.should_skip(step, feature) and step.denoise_index > 0
         self.skipped_passes += skipped
         return skipped
 

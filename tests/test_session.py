@@ -86,6 +86,14 @@ def test_reuse_is_counted_and_never_asked_about_the_clean_pass():
     assert not fresh.skip(step(0, 1), feature)
 
 
+def test_a_chunks_first_pass_is_shown_to_the_rule_and_never_skipped():
+    session = CacheSession(Composition(feature_reuse=EverySecond()), GEOMETRY)
+    feature = torch.zeros(1, 24, 16)
+    assert [session.skip(step(0, i), feature) for i in range(3)] == [False, True, False]
+    assert not session.skip(step(1, 0), feature), "the rule's yes does not count"
+    assert session.skipped_passes == 1
+
+
 def test_a_sink_that_lies_apart_from_the_window():
     """Garbage in the dropped middle changes nothing; in the sink it does."""
     geometry = evolve(GEOMETRY, window_frames=6, sink_frames=3)

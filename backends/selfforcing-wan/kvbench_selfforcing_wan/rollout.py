@@ -41,7 +41,7 @@ class Session(Protocol):
         """Whether to leave the transformer out of a noisy pass and reuse the previous one.
 
         ``feature`` is the pass's patch-embedded input ``[batch, token, width]``. Asked before
-        every noisy pass but a chunk's first.
+        every noisy pass; the answer for a chunk's first is no.
         """
 
 
@@ -154,7 +154,8 @@ class _ChunkRunner:
 
     def _flow(self, x: Tensor, step: Step) -> Tensor:
         tokens, time = self._model.embed(x), self._time(step, x)
-        if self._residual is not None and self._session.skip(step, tokens):
+        if self._session.skip(step, tokens):
+            assert self._residual is not None, "a chunk's first pass is never skipped"
             return self._model.unembed(tokens + self._residual, time)
         self._session.begin_pass(step)
         hidden = self._stack(tokens, time)
@@ -178,4 +179,5 @@ class _ChunkRunner:
             start_frame=self._start,
             frames=self._model.config.chunk_frames,
             timestep=timestep,
+            denoise_steps=len(self._schedule.steps),
         )
