@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,7 +37,7 @@ class WanBackend(Backend):
         latents = frames * config.latent_channels * config.latent_size[0] * config.latent_size[1]
         tokens = config.chunk_frames * config.tokens_per_frame
         return {
-            "transformer weights": BF16_BYTES * self._parameters(),
+            "transformer weights": BF16_BYTES * self._parameters,
             "cross-attention K and V": BF16_BYTES * text,
             "latents": BF16_BYTES * latents,
             "residual stream and FFN hidden state": (
@@ -44,6 +45,7 @@ class WanBackend(Backend):
             ),
         }
 
+    @cached_property
     def _parameters(self) -> int:
         from kvbench_selfforcing_wan.transformer import CausalWanTransformer
 
