@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from tabulate import tabulate
 
+from kvbench_core.errors import KvbenchError
 from kvbench_core.registry import Registry, build_registry
-from kvbench_core.specs import PolicySpec
 
 if TYPE_CHECKING:
     from kvbench_core.backend import Backend
@@ -49,8 +49,14 @@ def budget(
     generator = registry.backend(backend)
     length = frames if frames is not None else generator.default_frames
     generator.check_frames(length)
-    names = registry.select(methods) or list(registry.all(PolicySpec))
-    rows = [_row(registry, name, generator, length, vram) for name in names]
+    rows = []
+    for name in registry.select(methods or ("all",)):
+        try:
+            rows.append(_row(registry, name, generator, length, vram))
+        except KvbenchError as error:
+            if methods:
+                raise
+            click.echo(f"left out: {error}", err=True)
     if as_json:
         click.echo(json.dumps({"backend": backend, "frames": length, "methods": rows}, indent=2))
     else:
