@@ -84,7 +84,7 @@ class CacheSession:
         """Whether the policy reuses the previous pass instead of running the transformer.
 
         ``feature`` is the pass's patch-embedded input, ``[batch, token, width]``. Ask before every
-        noisy pass: a rule may compare the features of all of them. A chunk's first is never skipped.
+        noisy pass, as rules compare the features of all of them; a chunk's first is never skipped.
         """
         if self._reuse is None or step.is_context:
             return False
