@@ -67,6 +67,17 @@ class BytesClauses(Conformance):
             f"other bits, and no more than {IDLE:.0%} may"
         )
 
+    def test_p18_layers_that_are_alike_store_alike(self, policy: Policy) -> None:
+        if not policy.promise().layers_alike:
+            pytest.skip("layers get unequal shares (Promise.layers_alike)")
+        inputs = Inputs.make(evolve(PLAIN, layers=4))
+        session = open_session(policy, inputs)
+        play(policy, inputs, session)
+        stored = [layer.stored_bytes() for layer in session.layers]
+        assert len(set(stored)) == 1, (
+            f"P18: layers that are promised to be alike store equally much; got {stored}"
+        )
+
     @pytest.mark.parametrize("geometry", [PLAIN, WIDE], ids=["plain", "wide"])
     def test_p18_bytes_are_known_without_memory(
         self, policy: Policy, geometry: CacheGeometry

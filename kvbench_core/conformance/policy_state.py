@@ -141,7 +141,7 @@ class StateClauses(Conformance):
                     state.should_skip(step, inputs.at(0, step)[0].flatten(2))
                     for chunk in range(inputs.chunks)
                     for step in inputs.steps(chunk)
-                    if 0 < step.denoise_index < inputs.passes - 1
+                    if not step.is_context
                 ]
             )
         assert all(isinstance(answer, bool) for answer in answers[0]), (
