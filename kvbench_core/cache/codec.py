@@ -64,6 +64,21 @@ class ErrorBound:
             largest=min(self.largest, other.largest),
         )
 
+    def then(self, later: ErrorBound) -> ErrorBound | None:
+        """The bound that covers tokens coded this way, later, or first this way and then later.
+
+        ``None`` if that allows an error as large as the tokens themselves. Between the two codings
+        the largest element may double.
+        """
+        relative = (1 + self.relative) * (1 + later.relative) - 1
+        if relative >= 1:
+            return None
+        return ErrorBound(
+            relative=relative,
+            absolute=self.absolute * (1 + later.relative) + later.absolute,
+            largest=min(self.largest, later.largest / 2),
+        )
+
 
 class TensorCodec(ABC):
     """Codes keys or values; both as ``[batch, token, head, dim]``."""
