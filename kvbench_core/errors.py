@@ -48,3 +48,8 @@ class BackendError(KvbenchError):
 
 class StoreError(KvbenchError):
     """A run directory is missing, damaged, locked or of another format version."""
+
+
+def printable(text: str) -> str:
+    """``text`` without what could confuse a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)

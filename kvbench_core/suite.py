@@ -56,6 +56,8 @@ class Suite:
 
     @prompts.validator
     def _distinct(self, _: Attribute[tuple[Prompt, ...]], prompts: tuple[Prompt, ...]) -> None:
+        if not self.name.isprintable() or len(self.name) > LONGEST_ID:
+            raise SuiteError(f"{self.name[:LONGEST_ID]!r} is no name for a suite")
         if not prompts:
             raise SuiteError(f"suite {self.name} has no prompt")
         twice = [name for name, n in Counter(prompt.id for prompt in prompts).items() if n > 1]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # for toy_*.py, which is no package
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch; toy tensors gain nothing by threads
 
 
 @pytest.fixture(scope="session")
@@ -27,24 +30,40 @@ def toy_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def toy(toy_site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Install the toy plugin in this process."""
-    for folder in (toy_site, HERE):
-        monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.syspath_prepend(str(toy_site))
 
 
-Kvbench = Callable[..., subprocess.Popen[str]]
+Cli = Callable[..., Result]
 
 
 @pytest.fixture
-def kvbench(toy_site: Path) -> Kvbench:
+def cli(toy: None) -> Cli:
+    """Call ``kvbench`` in this process, with the toy plugin installed."""
+    from kvbench_core.cli import main
+
+    return lambda *arguments: CliRunner().invoke(main, [str(word) for word in arguments])
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(toy_site: Path) -> Iterator[Start]:
     """Start ``kvbench`` as a process of its own, with the toy plugin installed."""
+    processes: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str | Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "kvbench_core.cli", *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": f"{toy_site}{os.pathsep}{HERE}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        processes.append(process)
+        return process
 
-    return start
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from kvbench_core.errors import KvbenchError
+from kvbench_core.errors import KvbenchError, printable
 
 COMMANDS = {
     "run": "kvbench_core.cli.run:run",
@@ -43,7 +43,7 @@ class Commands(click.Group):
         except KvbenchError as error:
             if ctx.meta.get("debug"):
                 raise
-            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            click.echo(f"Error: {printable(' '.join(str(error).split()))}", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("\nInterrupted.", err=True)

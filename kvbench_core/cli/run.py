@@ -123,7 +123,7 @@ def run(
     from kvbench_core.registry import build_registry
     from kvbench_core.run.export import export_table
     from kvbench_core.run.plan import make_plan
-    from kvbench_core.run.runner import run_plan
+    from kvbench_core.run.runner import run_plan, write_previews
     from kvbench_core.run.store import RunStore
 
     registry = build_registry()
@@ -145,9 +145,9 @@ def run(
     )
     store = RunStore(out or Path("runs") / datetime.now().astimezone().strftime("%Y%m%d-%H%M%S"))
     with progress(quiet) as listener:
-        outcome = run_plan(
-            plan, store, registry, listener, given=given_options(ctx), preview=preview
-        )
+        outcome = run_plan(plan, store, registry, listener, given=given_options(ctx))
+    if preview:
+        write_previews(plan, store)
     failed = outcome.failed
     if no_evaluate:
         export_table(store)

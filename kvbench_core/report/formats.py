@@ -11,11 +11,17 @@ from attrs import asdict
 from tabulate import tabulate
 
 from kvbench_core.report.table import Row, Spread, Table
-from kvbench_core.run.records import ColumnRecord
+from kvbench_core.run.records import ColumnRecord, Status
 
 MIB = 2**20
 ARROWS = {"higher": "↑", "lower": "↓"}
 NOTHING = "-"
+STATES: Mapping[Status, str] = {
+    "complete": "complete",
+    "failed": "complete except for failures",
+    "interrupted": "interrupted: the same command resumes it",
+    "running": "not finished: the same command resumes it, unless it is still running",
+}
 
 
 def terminal(table: Table) -> str:
@@ -121,7 +127,7 @@ def _legend(table: Table) -> list[str]:
     some = "1 prompt" if table.prompts == 1 else f"{table.prompts} prompts"
     lines = [
         f"{table.backend}, suite {table.suite}, {some}, {table.frames} latent frames, "
-        f"{table.device}; run {table.status}"
+        f"{table.device}; {STATES[table.status]}"
     ]
     if table.peak_counter:
         lines.append(f"peak: {table.peak_counter}; gen = generation, dec = video decoding")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median, quantiles
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from kvbench_core.run.listener import printable, reason, title
+from kvbench_core.errors import printable
+from kvbench_core.run.listener import reason, title
 from kvbench_core.run.records import (
     CellRecord,
     ColumnRecord,
@@ -87,7 +89,7 @@ def build_table(store: RunStore) -> Table:
         StoreError: it is no run directory, or a later kvbench wrote it.
     """
     manifest = store.manifest()
-    found = _collect(store)
+    found = _collect(store, manifest)
     ok = [record for record in found.records if record.status == "ok"]
     columns = _columns(found.scores)
     return Table(
@@ -105,19 +107,22 @@ def build_table(store: RunStore) -> Table:
     )
 
 
-def _collect(store: RunStore) -> _Collected:
-    records, problems = store.cells()
+def _collect(store: RunStore, manifest: Manifest) -> _Collected:
+    """The records, and the scores of the videos that are there now."""
+    records, problems = store.cells(manifest)
     found = _Collected(records, problems=problems)
+    videos = {record.video.sha256 for record in records if record.video}
     for record in records:
         scores, damaged = store.scores(record.cell.id)
-        found.scores[record.cell.id] = [s for s in scores if _is_of(s, record)]
+        found.scores[record.cell.id] = [
+            score
+            for score in scores
+            if record.video is not None
+            and score.video_sha256 == record.video.sha256
+            and (score.reference_sha256 is None or score.reference_sha256 in videos)
+        ]
         found.problems.extend(damaged)
     return found
-
-
-def _is_of(score: ScoreRecord, record: CellRecord) -> bool:
-    """Whether the score is of the video that is there now."""
-    return record.video is not None and score.video_sha256 == record.video.sha256
 
 
 def _columns(scores: Mapping[str, list[ScoreRecord]]) -> list[ColumnRecord]:
@@ -131,16 +136,16 @@ def _rows(manifest: Manifest, found: _Collected, columns: Sequence[ColumnRecord]
         for record in found.records
         if record.cell.method.is_reference and record.figures
     }
+    labels = Counter((method.label, method.integration) for method in manifest.methods)
     rows = []
     for method in manifest.methods:
-        mine = [record for record in found.records if _same(record.cell.method, method)]
+        mine = [record for record in found.records if record.cell.method.key == method.key]
         if mine:
-            rows.append(_row(method, mine, reference, found.scores, columns))
+            row = _row(method, mine, reference, found.scores, columns)
+            # A preset that was redefined between two sessions has one name and two meanings.
+            ambiguous = labels[method.label, method.integration] > 1
+            rows.append(evolve(row, method=method.expression) if ambiguous else row)
     return rows
-
-
-def _same(one: Method, other: Method) -> bool:
-    return (one.expression, one.integration) == (other.expression, other.integration)
 
 
 def _row(

@@ -62,7 +62,5 @@ def _prompt_differences(known: list[Prompt], new: list[Prompt]) -> Iterator[str]
 
 
 def _united(known: list[Method], new: list[Method]) -> list[Method]:
-    methods = {(method.expression, method.integration): method for method in new}
-    methods |= {(method.expression, method.integration): method for method in known}
-    order = dict.fromkeys((m.expression, m.integration) for m in (*known, *new))
-    return [methods[key] for key in order]
+    names = {method.key for method in known}
+    return [*known, *(method for method in new if method.key not in names)]

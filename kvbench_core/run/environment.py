@@ -13,7 +13,7 @@ import torch
 from kvbench_core.registry import Registry
 from kvbench_core.run.records import Environment, GitState
 
-LIBRARIES = ("kvbench-core", "torch", "numpy", "av", "triton", "xformers")
+LIBRARIES = ("kvbench-core", "numpy", "av", "triton", "xformers")
 
 
 def environment(registry: Registry, device: str) -> Environment:
@@ -25,7 +25,7 @@ def environment(registry: Registry, device: str) -> Environment:
         platform=platform.platform(),
         device=device,
         threads=torch.get_num_threads(),
-        packages=dict(sorted((plugins | libraries).items())),
+        packages=dict(sorted((plugins | libraries | {"torch": torch.__version__}).items())),
         git=git_state(),
     )
 

@@ -67,16 +67,16 @@ def evaluate(
     Raises:
         KvbenchError: no such metric, or a directory that cannot be used.
     """
-    store.manifest()
+    manifest = store.manifest()
     metrics, problems = load_metrics(registry, names)
-    cells, damaged = store.cells()
+    cells, damaged = store.cells(manifest)
     problems += damaged
     tasks = _tasks(metrics, [cell for cell in cells if cell.status == "ok"])
     open_tasks = [task for task in tasks if not task.is_answered_by(_stored(store, task))]
     listener.plan(len(tasks), len(tasks) - len(open_tasks), 1)
     for problem in problems:
         listener.note(problem)
-    prompts = {prompt.id: prompt.text for prompt in store.manifest().prompts}
+    prompts = {prompt.id: prompt.text for prompt in manifest.prompts}
     scorer = Scorer(store, prompts, environment(registry, "cpu"), listener)
     statuses = [scorer.score(task) for task in open_tasks]
     failed = statuses.count("failed")
@@ -173,11 +173,8 @@ class Scorer:
         assert record.video is not None
         path = self.store.video_path(record.cell.id)
         if record.cell.id not in self._verified:
-            try:
-                same = file_sha256(path) == record.video.sha256
-            except OSError as error:
-                raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+            same = path.is_file() and file_sha256(path) == record.video.sha256
             self._verified[record.cell.id] = same
         if not self._verified[record.cell.id]:
-            raise StoreError(f"{path} is not the video that was recorded; run the cell again")
+            raise StoreError(f"{path} is not the video that was recorded; delete it and run again")
         return StoredVideo(path, record.video.frames)

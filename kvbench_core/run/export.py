@@ -20,7 +20,7 @@ def export_table(store: RunStore) -> Path:
     """Derive the table anew from the cells and scores that there are; returns its path."""
     path = store.root / TABLE
     with store.claim("table", FOREVER):
-        records, _ = store.cells()
+        records, _ = store.cells(store.manifest())
         rows = [_row(record, store.scores(record.cell.id)[0]) for record in records]
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: [row.get(name) for row in rows] for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from kvbench_core.errors import printable
 from kvbench_core.run.records import CellError, CellKey
 
 
@@ -36,8 +37,3 @@ def reason(error: CellError) -> str:
     """An error as one printable line: what a method raised may hold anything."""
     text = " ".join(f"{error.type}: {error.message}".split())
     return printable(text)[:300]
-
-
-def printable(text: str) -> str:
-    """``text`` without what could confuse a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -41,7 +41,6 @@ class Maker:
     store: RunStore
     listener: Listener
     session: Session
-    preview: bool
     _rollout: Rollout | None = field(init=False, default=None)
 
     def make(self, cell: CellKey) -> CellRecord:
@@ -70,7 +69,6 @@ class Maker:
                 cell.seed,
                 cell.frames,
                 video=self.store.video_path(cell.id),
-                preview=self.store.preview_path(cell.id) if self.preview else None,
                 on_chunk=self.listener.step,
             )
             record = evolve(record, figures=figures, video=video, finished=now())

@@ -12,7 +12,13 @@ from attrs import evolve, frozen
 
 from kvbench_core.attention import choose_kernel
 from kvbench_core.backend import Backend
-from kvbench_core.errors import BackendError, KvbenchError, ParameterError, UnknownNameError
+from kvbench_core.errors import (
+    BackendError,
+    ExpressionError,
+    KvbenchError,
+    ParameterError,
+    UnknownNameError,
+)
 from kvbench_core.integration import INTEGRATIONS, integrate
 from kvbench_core.naming import split_integration
 from kvbench_core.policy import Policy
@@ -21,6 +27,7 @@ from kvbench_core.run.records import CellKey, Method, Request
 from kvbench_core.suite import Prompt, Suite
 
 REFERENCE = "BF16"
+LARGEST_SEED = 2**31 - 1
 
 
 @frozen(kw_only=True)
@@ -62,8 +69,8 @@ def make_plan(
     generator = registry.backend(backend)
     length = generator.default_frames if frames is None else frames
     generator.check_frames(length)
-    if seed < 0:
-        raise ParameterError("run", "seed", "a whole number of at least 0", seed)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ParameterError("run", "seed", f"0 to {LARGEST_SEED}", seed)
     place = find_device(device)
     choose_kernel(kernel, place, torch.bfloat16)
     chosen_suite = suite or registry.suite(generator.default_suite)
@@ -102,7 +109,7 @@ def choose_methods(
             raise UnknownNameError("integration", attached, INTEGRATIONS)
         for label in registry.select([name]):
             method = _method(registry, label, attached)
-            found.setdefault((method.expression, method.integration), method)
+            found.setdefault(method.key, method)
     return {
         method: integrate(registry.policy(method.expression), method.integration)
         for method in found.values()
@@ -111,7 +118,10 @@ def choose_methods(
 
 def _method(registry: Registry, label: str, integration: str) -> Method:
     expression = "+".join(str(term) for term in registry.expand(label))
-    method = Method(label=label, expression=expression, integration=integration)
+    try:
+        method = Method(label=label, expression=expression, integration=integration)
+    except ValueError:
+        raise ExpressionError(f"method {label[:60]!r} is too long or not on one line") from None
     # Nothing is coded, so nothing is rebuilt: the reference is the same either way.
     return evolve(method, integration="streaming") if method.is_reference else method
 

@@ -20,8 +20,16 @@ Validator = Callable[[Any, "Attribute[Any]", Any], None]
 
 SAFE_NAME: Validator = matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 DIGEST = matches_re(r"[0-9a-f]{64}")
-LINE = matches_re(r"[^\x00-\x1f\x7f\x80-\x9f\u2028-\u202e]{0,2000}")
+LONGEST_LINE = 2000
 TEXT: Validator = max_len(1_000_000)
+
+
+def _line(_: object, attribute: Attribute[str], value: str) -> None:
+    if len(value) > LONGEST_LINE or not value.isprintable():
+        raise ValueError(f"{attribute.name} must be one printable line")
+
+
+LINE: Validator = _line
 COUNTS = deep_iterable(ge(0))
 
 Status = Literal["running", "complete", "failed", "interrupted"]
@@ -70,6 +78,11 @@ class Method:
     label: str = field(validator=LINE)
     expression: str = field(validator=LINE)
     integration: str = field(validator=LINE)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two methods the same, however they were asked for."""
+        return self.expression, self.integration
 
     @property
     def is_reference(self) -> bool:

@@ -129,20 +129,15 @@ class Rollout:
         )
 
     @torch.inference_mode()
-    def decode(
-        self, latents: Tensor, path: Path, preview: Path | None
-    ) -> tuple[tuple[int, int, int], Phase]:
+    def decode(self, latents: Tensor, path: Path) -> tuple[tuple[int, int, int], Phase]:
         """Write the video; returns frames, height, width and what the decoding cost."""
         sizes: list[tuple[int, int, int]] = []
 
-        def fill(partial: Path, small: Path | None = None) -> None:
-            sizes.append(write_video(self._pieces(latents), self.backend.fps, partial, small))
+        def fill(partial: Path) -> None:
+            sizes.append(write_video(self._pieces(latents), self.backend.fps, partial))
 
         with phase(self.generator.device) as measured:
-            if preview is None:
-                with_whole_file(path, fill)
-            else:
-                with_whole_file(preview, lambda p: with_whole_file(path, lambda f: fill(f, p)))
+            with_whole_file(path, fill)
         return sizes[0], measured
 
     def _pieces(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
@@ -157,12 +152,11 @@ class Rollout:
         frames: int,
         *,
         video: Path,
-        preview: Path | None,
         on_chunk: Callable[[int], None],
     ) -> tuple[Figures, VideoFile]:
         """Generate a cell's video into place and say what it took."""
         made = self.generate(policy, prompt, seed, frames, on_chunk)
-        (count, height, width), decoding = self.decode(made.latents, video, preview)
+        (count, height, width), decoding = self.decode(made.latents, video)
         stored = made.stored_bytes[-1]
         figures = Figures(
             wall_s=made.wall_s,

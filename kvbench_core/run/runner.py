@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from functools import partial
 from uuid import uuid4
 
 from attrs import define, evolve, field, frozen
@@ -15,8 +16,9 @@ from kvbench_core.run.listener import Listener, reason, title
 from kvbench_core.run.maker import Maker, now
 from kvbench_core.run.plan import Plan
 from kvbench_core.run.records import CellKey, CellRecord, Manifest, Session, Status
-from kvbench_core.run.serial import NewerFormatError
-from kvbench_core.run.store import RunStore
+from kvbench_core.run.serial import NewerFormatError, with_whole_file
+from kvbench_core.run.store import FOREVER, RunStore
+from kvbench_core.run.video import StoredVideo, write_preview
 from kvbench_core.suite import prompt_digest
 
 POLL_S = 0.2
@@ -37,7 +39,6 @@ def run_plan(
     listener: Listener,
     *,
     given: dict[str, str],
-    preview: bool = False,
 ) -> Outcome:
     """Make every cell that does not exist; cells that failed earlier are tried once more.
 
@@ -62,7 +63,7 @@ def run_plan(
             sessions=[session],
         )
     )
-    maker = Maker(plan, store, listener, session, preview)
+    maker = Maker(plan, store, listener, session)
     status: Status = "failed"
     error = None
     try:
@@ -77,6 +78,18 @@ def run_plan(
     finally:
         store.end_session(evolve(maker.session, finished=now(), error=error), status)
     return outcome
+
+
+def write_previews(plan: Plan, store: RunStore) -> None:
+    """Make the browser copies that are missing; after the run, so that they cost no cell time."""
+    for cell in plan.cells:
+        path = store.preview_path(cell.id)
+        with store.claim(cell.id, FOREVER):
+            record = store.cell(cell.id)
+            if record is not None and record.video is not None and not path.exists():
+                video = StoredVideo(store.video_path(cell.id), record.video.frames)
+                fps = record.video.fps
+                with_whole_file(path, partial(write_preview, video, fps))
 
 
 @define

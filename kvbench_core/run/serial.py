@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from stat import S_ISREG
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -59,15 +60,17 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT:
     """The record in a JSON file.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError, NotADirectoryError: there is no such file.
         StoreError: the file is damaged, or of a newer format version.
     """
     try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE_BYTES:
-            raise StoreError(f"{path} is damaged: {size} bytes is more than any record has")
+        state = path.stat()
+        if not S_ISREG(state.st_mode):
+            raise StoreError(f"{path} is damaged: it is no plain file")
+        if state.st_size > LARGEST_FILE_BYTES:
+            raise StoreError(f"{path} is damaged: {state.st_size} bytes is too much for a record")
         data = json.loads(path.read_bytes(), parse_constant=_reject_constant)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
@@ -77,7 +80,7 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT:
     try:
         return CONVERTER.structure(data, kind)
     except Exception as error:  # validators of the records raise what they like
-        reason = "; ".join(transform_error(error, path=kind.__name__))
+        reason = "; ".join(transform_error(error, path=kind.__name__, format_exception=_why))
         raise StoreError(f"{path} is damaged: {_short(reason)}") from error
 
 
@@ -99,6 +102,10 @@ def check_version(path: Path, data: object) -> None:
 
 class NewerFormatError(StoreError):
     """A file is not damaged but written by a later kvbench; it must not be overwritten."""
+
+
+def _why(error: BaseException, _: type | None) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _short(reason: object) -> str:

@@ -17,7 +17,7 @@ from kvbench_core.run.serial import NewerFormatError, read_record, write_record
 
 MANIFEST = "manifest.json"
 FOREVER = -1.0
-FOLDERS = ("cells", "videos", "previews", "scores", "locks")
+FOLDERS = ("locks", "cells", "videos", "previews", "scores")  # the first marks a run directory
 
 
 class RunStore:
@@ -128,14 +128,16 @@ class RunStore:
         """Store a record; the caller holds the cell's lock."""
         write_record(self.root / "cells" / f"{record.cell.id}.json", record)
 
-    def cells(self) -> tuple[list[CellRecord], list[str]]:
-        """Every readable record, and what is wrong with the others.
+    def cells(self, manifest: Manifest) -> tuple[list[CellRecord], list[str]]:
+        """Every readable record of the run, and what is wrong with the others.
 
         Raises:
             NewerFormatError: a later kvbench wrote a record.
         """
         found: list[CellRecord] = []
         problems: list[str] = []
+        methods = {method.key for method in manifest.methods}
+        prompts = {prompt.id for prompt in manifest.prompts}
         for path in sorted((self.root / "cells").glob("[!.]*.json")):
             try:
                 record = self.cell(path.stem)
@@ -143,8 +145,13 @@ class RunStore:
                 raise
             except StoreError as error:
                 problems.append(str(error))
-            else:
-                found += [record] if record else []
+                continue
+            if record and record.cell.method.key in methods and record.cell.prompt in prompts:
+                found.append(record)
+            elif record:
+                problems.append(
+                    f"{path} is left out: the manifest does not know its method or prompt"
+                )
         return found, problems
 
     def score_path(self, cell_id: str, metric: str) -> Path:

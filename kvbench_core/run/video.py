@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -61,37 +61,25 @@ class VideoWriter:
 
 
 def write_video(
-    pieces: Iterable[NDArray[np.uint8]], fps: float, path: Path, preview: Path | None
+    pieces: Iterable[NDArray[np.uint8]], fps: float, path: Path, coding: Coding = LOSSLESS
 ) -> tuple[int, int, int]:
     """Write ``[frame, height, width, 3]`` pieces; returns frames, height and width.
-
-    ``preview`` is a smaller copy that every browser plays, not for measuring.
 
     Raises:
         StoreError: there is no frame, or a frame has another size than the first.
     """
     frames, size = 0, (0, 0)
-    with ExitStack() as files:
-        writers = [_opened(files, path, fps, LOSSLESS)]
-        if preview is not None:
-            writers.append(_opened(files, preview, fps, PREVIEW))
+    with closing(VideoWriter(path, fps, coding)) as writer:
         for piece in pieces:
             for frame in piece:
                 size = size if frames else (frame.shape[0], frame.shape[1])
                 if frame.dtype != np.uint8 or frame.shape != (*size, 3):
                     raise StoreError(f"frame {frames} is {frame.dtype} {frame.shape}, not {size}")
-                for writer in writers:
-                    writer.add(frame)
+                writer.add(frame)
                 frames += 1
     if not frames:
         raise StoreError("the generator decoded no frame")
     return frames, *size
-
-
-def _opened(files: ExitStack, path: Path, fps: float, coding: Coding) -> VideoWriter:
-    writer = VideoWriter(path, fps, coding)
-    files.callback(writer.close)
-    return writer
 
 
 class StoredVideo:
@@ -113,6 +101,8 @@ class StoredVideo:
         found = 0
         try:
             with av.open(str(self._path)) as container:
+                # Damage must not be painted over, as players do.
+                container.streams.video[0].codec_context.options = {"err_detect": "explode"}
                 for picture in container.decode(video=0):
                     yield np.asarray(picture.to_ndarray(format="rgb24"), dtype=np.uint8)
                     found += 1
@@ -120,3 +110,8 @@ class StoredVideo:
             raise StoreError(f"cannot read {self._path}: {error}") from error
         if found != self._frames:
             raise StoreError(f"{self._path} has {found} frames; {self._frames} were recorded")
+
+
+def write_preview(video: StoredVideo, fps: float, path: Path) -> None:
+    """A smaller copy that every browser plays; its pixels differ, so nothing is measured on it."""
+    write_video((frame[np.newaxis] for frame in video), fps, path, PREVIEW)
