@@ -1,5 +1,6 @@
 """Quantisation primitives shared by several codecs; a library, not a plugin."""
 
+from kvbench_quant.dequantize import dequantize
 from kvbench_quant.grouped import GroupedCodec, group_size
 from kvbench_quant.packing import pack, unpack
 from kvbench_quant.symmetric import WIDTHS, Symmetric, SymmetricPlanes
@@ -9,6 +10,7 @@ __all__ = [
     "GroupedCodec",
     "Symmetric",
     "SymmetricPlanes",
+    "dequantize",
     "group_size",
     "pack",
     "unpack",

@@ -9,8 +9,9 @@ from attrs import frozen
 from torch import Tensor
 
 from kvbench_core.cache import ErrorBound, Planes
+from kvbench_quant.dequantize import dequantize
 from kvbench_quant.grouped import GroupedCodec
-from kvbench_quant.packing import pack, unpack
+from kvbench_quant.packing import pack
 
 WIDTHS = (2, 3, 4, 8)
 """Bits per code that methods offer."""
@@ -70,12 +71,7 @@ class Symmetric(GroupedCodec):
 
     def decode_groups(self, planes: Planes, out: Tensor) -> None:
         assert isinstance(planes, SymmetricPlanes)
-        raised = unpack(planes.codes, self.bits).view(torch.int8)
-        # Raised codes are too large by a power of two. Dividing the scale by it is exact in bf16
-        # and float32; fp16 would lose small scales, so fp16 buffers are computed in float32.
-        exact = torch.promote_types(out.dtype, torch.bfloat16)
-        scale = planes.scale.to(exact).div_(1 << (8 - self.bits)).unsqueeze(2)
-        torch.mul(raised, scale, out=out)
+        dequantize(planes.codes, planes.scale, self.bits, out)
 
     def error_bound(self) -> ErrorBound:
         """What holds for any tensor of bf16, fp16 or float32, decoded to its own dtype or bf16.
