@@ -136,6 +136,20 @@ def test_the_widest_bound_covers_both():
     assert one.widest(other) == ErrorBound(relative=0.2, absolute=1e-3, largest=5.0)
 
 
+def test_the_bound_of_two_codings_covers_both_and_either():
+    one = ErrorBound(relative=0.1, absolute=1e-3, largest=5.0)
+    other = ErrorBound(relative=0.2, absolute=1e-2, largest=8.0)
+    both = one.then(other)
+    assert both.relative == pytest.approx(0.1 + 0.2 * 1.1)
+    assert both.absolute == pytest.approx(1e-3 * 1.2 + 1e-2)
+    assert both.largest == 4.0
+    assert ErrorBound(relative=0.0).then(other).relative == pytest.approx(other.relative)
+
+
+def test_two_coarse_codings_promise_nothing():
+    assert ErrorBound(relative=0.3).then(ErrorBound(relative=0.9)) is None
+
+
 def test_a_pair_works_on_groups_of_both():
     assert KVCodec(key=GroupMean(), value=DenseCodec()).group_tokens == GROUP
     assert KVCodec(key=GroupMean(5), value=GroupMean(2)).group_tokens == 10
