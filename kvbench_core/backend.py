@@ -100,7 +100,7 @@ class Generator(ABC):
     ) -> Tensor:
         """Latents ``[frame, channel, height, width]`` of ``frames`` latent frames.
 
-        Calls ``on_chunk`` with each finished chunk's latents. All noise follows from ``seed``:
+        Calls ``on_chunk`` with each chunk's latents after its clean pass. All noise follows from ``seed``:
         the same prompt and seed see the same noise whatever the session's policy does.
         """
 

@@ -85,7 +85,7 @@ class Rollout:
     def run(self, session: Session, on_chunk: OnChunk | None = None) -> Tensor:
         """All latents ``[batch, frame, channel, height, width]``, a supplied beginning included.
 
-        ``on_chunk`` gets each chunk's latents as soon as they are final.
+        ``on_chunk`` gets each chunk's latents when its clean pass has run.
         """
         chunks = []
         for latents in self.chunks(session):
@@ -96,7 +96,7 @@ class Rollout:
 
     @torch.no_grad()
     def chunks(self, session: Session) -> Iterator[Tensor]:
-        """Each chunk's final latents; its clean pass has run when the next one is asked for."""
+        """Each chunk's final latents, after its clean pass."""
         config = self.model.config
         given = 0 if self.initial_latent is None else self.initial_latent.shape[1]
         for frames in (self.frames, given):
@@ -117,8 +117,8 @@ class Rollout:
                 first = start - given
                 noise = initial[:, first : first + config.chunk_frames]
                 latents = runner.denoise(noise.to(self.model.dtype))
-            yield latents
             runner.write_context(latents)
+            yield latents
 
 
 class _ChunkRunner:
