@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from attrs import field, frozen
 from torch import Tensor
@@ -41,6 +41,16 @@ class Promise:
     fixed_bytes: bool = True
     layers_alike: bool = True
     independent_layers: bool = True
+
+    @classmethod
+    def of(cls, codec: KVCodec, *, exact_chunks: int = 0) -> Self:
+        """What holds where ``codec`` alone codes, all but the newest ``exact_chunks``."""
+        return cls(
+            error_bound=codec.error_bound(),
+            exact_chunks=exact_chunks,
+            chunk_invariant=codec.chunk_invariant,
+            fixed_bytes=codec.fixed_bytes,
+        )
 
 
 class Cadence(Enum):
@@ -121,6 +131,7 @@ class Composition(Policy):
     feature_reuse: Reuse | None = field(default=None)
 
     def layer_cache(self, layer: int, context: CacheContext) -> LayerCache:
+        self.codec.check(context.geometry)
         if self.tiering is not None:
             return self.tiering.layer_cache(self.codec, layer, context)
         if self.codec == BF16:
@@ -130,7 +141,7 @@ class Composition(Policy):
     def promise(self) -> Promise:
         if self.tiering is not None:
             return self.tiering.promise(self.codec)
-        return Promise(error_bound=self.codec.error_bound())
+        return Promise.of(self.codec)
 
     def reuse(self) -> Reuse | None:
         return self.feature_reuse

@@ -115,6 +115,38 @@ def test_a_cut_is_a_view_and_a_copy_is_not():
     assert copy.sign.untyped_storage().nbytes() == copy.sign.nbytes
 
 
+@frozen(eq=False)
+class Two(Planes):
+    """A codec on top of another: planes within planes."""
+
+    inner: Means
+    extra: torch.Tensor
+
+
+def two(x):
+    inner = GroupMean().encode(x)
+    return Two(inner, inner.mean * 2)
+
+
+def test_planes_within_planes_are_cut_joined_and_copied_with_them():
+    x = tokens(4 * GROUP, batch=3)
+    whole = two(x)
+    assert [plane.shape[:2] for plane in whole.tensors()] == [(3, 4)] * 3
+    joined = whole.groups(0, 1).join(whole.groups(1, 4)).copy()
+    for have, want in zip(joined.tensors(), whole.tensors(), strict=True):
+        assert torch.equal(have, want)
+
+
+@pytest.mark.parametrize("which", [slice(1, 3), torch.tensor([2, 0])])
+def test_planes_of_some_of_a_batch(which):
+    x = tokens(2 * GROUP, batch=3)
+    for have, want in zip(two(x).rows(which).tensors(), two(x[which]).tensors(), strict=True):
+        assert torch.equal(have, want)
+    both = two(x[:1]).join(two(x[1:]), dim=0)
+    for have, want in zip(both.tensors(), two(x).tensors(), strict=True):
+        assert torch.equal(have, want)
+
+
 # The dense codec, bounds, pairs
 
 
@@ -144,6 +176,14 @@ def test_the_bound_of_two_codings_covers_both_and_either():
     assert both.absolute == pytest.approx(1e-3 * 1.2 + 1e-2)
     assert both.largest == 4.0
     assert ErrorBound(relative=0.0).then(other).relative == pytest.approx(other.relative)
+
+
+def test_a_bound_against_the_largest_element():
+    one = ErrorBound(relative=0.0, peak=0.1)
+    other = ErrorBound(relative=0.5, peak=0.2)
+    assert one.widest(other) == ErrorBound(relative=0.5, peak=0.2)
+    assert one.then(other).peak == pytest.approx(0.1 * 1.5 + 2 * 0.2)
+    assert one.then(ErrorBound(relative=0.0, peak=0.5)) is None
 
 
 def test_two_coarse_codings_promise_nothing():

@@ -35,8 +35,11 @@ class QueueCache(SegmentedCache):
         self, layer: int, context: CacheContext, tiers: Sequence[Tier], last: KVCodec
     ) -> None:
         super().__init__(layer, context)
+        codecs = (*(tier.codec for tier in tiers), last)
+        for codec in codecs:
+            codec.check(context.geometry)
         self._capacities = [tier.capacity for tier in tiers]
-        self._stores = [TokenStore(codec) for codec in (*(tier.codec for tier in tiers), last)]
+        self._stores = [TokenStore(codec) for codec in codecs]
 
     def write(self, k: Tensor, v: Tensor, step: Step) -> None:
         self._enter(0, k, v, total=self._held() + k.shape[1])
