@@ -232,18 +232,23 @@ def test_a_cell_that_another_process_makes_is_awaited(registry: Registry, tmp_pa
     assert notes.finished[1][1].endswith("(by another process)")
 
 
-def test_a_silent_generator_is_a_failed_cell(registry: Registry, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [(4, "returned 4 latent frames and cached 4; 8 were asked for"), (0, "without its clean")],
+)
+def test_a_short_rollout_is_a_failed_cell(registry, tmp_path, monkeypatch, frames, message):
     made = plan(registry)
     generator = type(made.backend.load(torch.device("cpu")))
     real = generator.generate
 
-    def silent(self: Any, prompt: str, seed: int, frames: int, session: Any, _: Any) -> Any:
-        return real(self, prompt, seed, frames, session, lambda latents: None)
+    def short(self: Any, prompt: str, seed: int, _: int, session: Any, on_chunk: Any) -> Any:
+        return real(self, prompt, seed, frames, session, on_chunk) if frames else torch.empty(8)
 
-    monkeypatch.setattr(generator, "generate", silent)
+    monkeypatch.setattr(generator, "generate", short)
+    monkeypatch.setattr("kvbench_core.run.rollout.Rollout.warm_up", lambda *_: 0.0)
     outcome, notes = run(made, registry, tmp_path)
     assert outcome == Outcome(0, 1)
-    assert "returned 8 latent frames and reported 0" in notes.finished[0][1]
+    assert message in notes.finished[0][1]
 
 
 def test_previews_are_made_when_asked_for_even_later(registry: Registry, tmp_path: Path):

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 def evaluate(
     ctx: click.Context, run: Path, metrics: tuple[str, ...], quiet: bool, as_json: bool
 ) -> None:
-    """Score the videos of RUN, a directory that `kvbench run` made, and print the table.
+    """Score the videos of a run and print the table.
 
+    RUN is a directory that `kvbench run` made.
     Only what is missing or out of date is computed, so this can be repeated after installing
     another metric, also in another environment. Exit code 1: a score could not be computed.
     """

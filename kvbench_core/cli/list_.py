@@ -33,8 +33,9 @@ KINDS: Mapping[str, type[Spec]] = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--verbose", is_flag=True, help="Show why a plugin could not be loaded, in full.")
 def list_(kind: str | None, as_json: bool, verbose: bool) -> None:
-    """Show installed methods (policies and their parts), backends, metrics and suites.
+    """Show what is installed: methods, backends, metrics, suites.
 
+    Policies are the named methods; parts are what expressions such as 'rtn(bits=4)' are made of.
     Plugins that could not be loaded are shown at the end, with the reason.
     """
     registry = build_registry()

@@ -26,9 +26,10 @@ FORMATS = ("terminal", "markdown", "csv", "json")
     help="Write to a file instead of the screen.",
 )
 def report(run: Path, style: str, output: Path | None) -> None:
-    """Print the comparison table of RUN, a directory that `kvbench run` made.
+    """Print the comparison table of a run.
 
-    Nothing in RUN is changed. CSV and JSON hold bytes and seconds, not rounded.
+    RUN is a directory that `kvbench run` made; nothing in it is changed. CSV and JSON
+    hold bytes and seconds, not rounded.
     """
     from kvbench_core.errors import StoreError
     from kvbench_core.report.formats import FORMATS as WRITERS

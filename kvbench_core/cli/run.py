@@ -111,7 +111,13 @@ def run(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Generate videos with each method, score them and print the comparison.
+    """Generate videos with each method and compare them.
+
+    \b
+    Examples:
+      kvbench run
+      kvbench run -m RTN_INT4,'rtn(bits=3)+recent(blocks=2)' --prompts 4 --out runs/mine
+      kvbench run -m all --suite my_prompts.txt --prompts 10
 
     Without options: the small built-in generator, BF16 and the RTN family, one prompt. The same
     command with the same --out resumes after an interruption; with more methods or prompts it

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from attrs import define, field, frozen
+from attrs import define, frozen
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,38 +18,11 @@ from kvbench_core.backend import Backend, Generator
 from kvbench_core.errors import BackendError
 from kvbench_core.policy import Policy
 from kvbench_core.run.measure import Phase, peak_counter, phase, settle
+from kvbench_core.run.meter import Meter, MeteredSession
 from kvbench_core.run.records import Figures, Peak, VideoFile
 from kvbench_core.run.serial import with_whole_file
 from kvbench_core.run.store import file_sha256
 from kvbench_core.run.video import write_video
-from kvbench_core.session import CacheSession
-
-
-@define
-class ChunkLog:
-    """Time and cache size after each chunk of a rollout."""
-
-    session: CacheSession
-    on_chunk: Callable[[int], None]
-    frames: int = 0
-    chunk_s: list[float] = field(factory=list)
-    stored_bytes: list[int] = field(factory=list)
-    dense_bytes: list[int] = field(factory=list)
-    _began: float = field(factory=time.perf_counter)
-
-    def __call__(self, latents: Tensor) -> None:
-        context = self.session.context
-        self.chunk_s.append(self.since_last_s())
-        self.frames += latents.shape[0]
-        self.stored_bytes.append(self.session.stored_bytes())
-        self.dense_bytes.append(context.geometry.dense_bytes(self.frames))
-        self.on_chunk(len(self.chunk_s))
-        self._began = time.perf_counter()  # the bookkeeping above is not the method's time
-
-    def since_last_s(self) -> float:
-        """Seconds since the last chunk, once the device has caught up."""
-        settle(self.session.context.device)
-        return time.perf_counter() - self._began
 
 
 @frozen(eq=False, kw_only=True)
@@ -56,11 +30,8 @@ class Generated:
     """Latents ``[frame, channel, height, width]`` and what their making cost."""
 
     latents: Tensor
-    wall_s: float
-    chunk_s: list[float]
+    meter: Meter
     clock_s: dict[str, float]
-    stored_bytes: list[int]
-    dense_bytes: list[int]
     scratch_peak_bytes: int
     skipped_passes: int
     peak: Peak
@@ -74,9 +45,9 @@ class Rollout:
     generator: Generator
     kernel: str
 
-    def session(self, policy: Policy, frames: int) -> CacheSession:
+    def session(self, policy: Policy, frames: int) -> MeteredSession:
         """Fresh caches for one rollout."""
-        return CacheSession(
+        return MeteredSession(
             policy,
             self.backend.geometry(),
             device=self.generator.device,
@@ -104,25 +75,24 @@ class Rollout:
         """One rollout, measured. The caches are gone when this returns.
 
         Raises:
-            BackendError: the generator did not make, or did not report, what it was asked for.
+            BackendError: the generator did not make, or did not cache, what it was asked for.
         """
         with phase(self.generator.device) as measured:
             session = self.session(policy, frames)
-            log = ChunkLog(session, on_chunk)
-            latents = self.generator.generate(prompt, seed, frames, session, log)
-            tail_s = log.since_last_s()
-        if not latents.shape[0] == log.frames == frames:
+            done = itertools.count(1)
+            latents = self.generator.generate(
+                prompt, seed, frames, session, lambda _: on_chunk(next(done))
+            )
+            session.end_chunk()
+        if not latents.shape[0] == session.meter.frames == frames:
             raise BackendError(
-                f"the generator returned {latents.shape[0]} latent frames and reported "
-                f"{log.frames}; {frames} were asked for"
+                f"the generator returned {latents.shape[0]} latent frames and cached "
+                f"{session.meter.frames}; {frames} were asked for"
             )
         return Generated(
             latents=latents,
-            wall_s=sum(log.chunk_s) + tail_s,
-            chunk_s=log.chunk_s,
+            meter=session.meter,
             clock_s=session.context.clock.seconds(),
-            stored_bytes=log.stored_bytes,
-            dense_bytes=log.dense_bytes,
             scratch_peak_bytes=session.context.scratch.peak_bytes,
             skipped_passes=session.skipped_passes,
             peak=measured.peak,
@@ -157,16 +127,17 @@ class Rollout:
         """Generate a cell's video into place and say what it took."""
         made = self.generate(policy, prompt, seed, frames, on_chunk)
         (count, height, width), decoding = self.decode(made.latents, video)
-        stored = made.stored_bytes[-1]
+        meter = made.meter
+        stored = meter.stored_bytes[-1]
         figures = Figures(
-            wall_s=made.wall_s,
-            chunk_s=made.chunk_s,
+            wall_s=sum(meter.chunk_s),
+            chunk_s=meter.chunk_s,
             encode_s=made.clock_s.get("encode", 0.0),
             decode_s=made.clock_s.get("decode", 0.0),
             video_s=decoding.seconds,
-            kv_stored_bytes=made.stored_bytes,
-            kv_dense_bytes=made.dense_bytes,
-            compression_ratio=made.dense_bytes[-1] / stored if stored else None,
+            kv_stored_bytes=meter.stored_bytes,
+            kv_dense_bytes=meter.dense_bytes,
+            compression_ratio=meter.dense_bytes[-1] / stored if stored else None,
             scratch_peak_bytes=made.scratch_peak_bytes,
             generation=made.peak,
             decoding=decoding.peak,
