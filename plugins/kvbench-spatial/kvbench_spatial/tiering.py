@@ -59,6 +59,7 @@ class Spatial(Tiering):
     threshold: float = field(default=0.02, validator=at_least(0))
 
     def layer_cache(self, codec: KVCodec, layer: int, context: CacheContext) -> LayerCache:
+        self.foreground.check(context.geometry)
         return SpatialCache(
             layer, context, foreground=self.foreground, background=codec, choose=self.mask
         )
@@ -67,7 +68,9 @@ class Spatial(Tiering):
         return Promise(
             error_bound=codec.error_bound().widest(self.foreground.error_bound()),
             chunk_invariant=False,
-            fixed_bytes=self.policy == "top-k",
+            fixed_bytes=self.policy == "top-k"
+            and codec.fixed_bytes
+            and self.foreground.fixed_bytes,
         )
 
     def mask(self, variance: Tensor) -> Tensor:

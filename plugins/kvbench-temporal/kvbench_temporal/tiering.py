@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from kvbench_core.cache import CacheContext, KVCodec, LayerCache, QueueCache, Tier
+from kvbench_core.cache import CacheContext, ErrorBound, KVCodec, LayerCache, QueueCache, Tier
 from kvbench_core.params import part_of, share
 from kvbench_core.policy import Promise, Tiering
 
@@ -31,12 +31,13 @@ class Age(Tiering):
         return QueueCache(layer, context, [Tier(self.newest, self.tokens)], last=codec)
 
     def promise(self, codec: KVCodec) -> Promise:
-        first = self.newest.error_bound()
-        unchanged = first.relative == first.absolute == 0
+        bound = self.newest.error_bound()
+        unchanged = bound == ErrorBound(relative=0.0)
         return Promise(
-            error_bound=first.then(codec.error_bound()),
+            error_bound=bound.then(codec.error_bound()),
             codings=1 if unchanged else 2,
-            chunk_invariant=unchanged,
+            chunk_invariant=unchanged and codec.chunk_invariant,
+            fixed_bytes=self.newest.fixed_bytes and codec.fixed_bytes,
         )
 
     def tokens(self, generated: int) -> int:
