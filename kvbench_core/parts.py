@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from attrs import field, frozen
+from torch import Tensor
 
 from kvbench_core.cache.codec import BF16, KVCodec
 from kvbench_core.cache.context import CacheContext
 from kvbench_core.cache.layer import LayerCache
 from kvbench_core.cache.queue import QueueCache, Tier
+from kvbench_core.geometry import Step
 from kvbench_core.params import whole
 from kvbench_core.policy import Cadence, Promise, Tiering
 
@@ -34,7 +36,15 @@ class Recent(Tiering):
 
     def layer_cache(self, codec: KVCodec, layer: int, context: CacheContext) -> LayerCache:
         window = self.blocks * context.geometry.tokens_per_chunk
-        return QueueCache(layer, context, [Tier(BF16, lambda _: window)], last=codec)
+        return RecentCache(layer, context, [Tier(BF16, lambda _: window)], last=codec)
 
     def promise(self, codec: KVCodec) -> Promise:
-        return Promise(error_bound=codec.error_bound(), exact_chunks=self.blocks)
+        return Promise.of(codec, exact_chunks=self.blocks)
+
+
+class RecentCache(QueueCache):
+    """Ends at the chunk being written, also where ``reconstruct`` hands over zeros beyond it."""
+
+    def write(self, k: Tensor, v: Tensor, step: Step) -> None:
+        filled = (step.chunk + 1) * step.geometry.tokens_per_chunk - step.start
+        super().write(k[:, :filled], v[:, :filled], step)
