@@ -34,10 +34,10 @@ def _is_number(value: object) -> bool:
 
 
 def one_of(*choices: object) -> Validator:
-    """Exactly one of ``choices``."""
+    """Exactly one of ``choices``, of its type too: 4.0 and ``True`` are not 4 and 1."""
     rule = "one of " + ", ".join(str(choice) for choice in choices)
     return _check(
-        lambda value: not isinstance(value, bool) and any(value == choice for choice in choices),
+        lambda value: any(type(value) is type(choice) and value == choice for choice in choices),
         rule,
     )
 

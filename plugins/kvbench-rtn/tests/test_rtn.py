@@ -114,6 +114,7 @@ def test_listing_does_not_import_torch():
     [
         ("rtn(bits=5)", "rtn: bits must be one of 2, 3, 4, 8; got 5"),
         ("rtn(bits='4')", "rtn: bits must be one of 2, 3, 4, 8; got '4'"),
+        ("rtn(bits=4.0)", "rtn: bits must be one of 2, 3, 4, 8; got 4.0"),
         ("rtn(bits=None)", "rtn: bits must be one of 2, 3, 4, 8; got None"),
         ("rtn(key_bits=True)", "rtn: key_bits must be one of 2, 3, 4, 8; got True"),
         ("rtn(value_bits=0)", "rtn: value_bits must be one of 2, 3, 4, 8; got 0"),
