@@ -5,26 +5,36 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from kvbench_core.cli import COMMANDS
+from kvbench_core.cli import COMMANDS, main
 from kvbench_core.cli.options import split_names
 from kvbench_core.cli.progress import Bar, Lines
 
 MINE = ("run", "evaluate", "report", "list")
 
 
-@pytest.fixture
-def done(cli, tmp_path: Path) -> Path:
-    """A run of BF16 and COARSE."""
-    root = tmp_path / "run"
-    result = cli("run", "--backend", "toy", "-m", "COARSE", "--out", root, "--no-evaluate")
+@pytest.fixture(scope="module")
+def once(toy_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("once") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(toy_site))
+        words = ["run", "--backend", "toy", "-m", "COARSE", "--out", str(root), "--no-evaluate"]
+        result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     return root
+
+
+@pytest.fixture
+def done(once: Path, tmp_path: Path) -> Path:
+    """A run of BF16 and COARSE."""
+    return Path(shutil.copytree(once, tmp_path / "run"))
 
 
 def one_line(result) -> str:
@@ -198,8 +208,6 @@ def test_commas_inside_parentheses_do_not_separate():
 
 @pytest.mark.parametrize("command", MINE)
 def test_every_option_is_explained(cli, command: str):
-    from kvbench_core.cli import main
-
     found = main.get_command(None, command)  # type: ignore[arg-type]
     assert found is not None
     assert found.help

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,19 @@ def registry(toy: None) -> Registry:
     return build_registry()
 
 
+@pytest.fixture(scope="module")
+def made(toy_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("made") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(toy_site))
+        registry = build_registry()
+        run(plan(registry, "COARSE"), registry, root)
+    return root
+
+
 @pytest.fixture
-def store(registry: Registry, tmp_path: Path) -> RunStore:
-    run(plan(registry, "COARSE"), registry, tmp_path)
-    return RunStore(tmp_path)
+def store(made: Path, tmp_path: Path) -> RunStore:
+    return RunStore(Path(shutil.copytree(made, tmp_path / "run")))
 
 
 def score(store: RunStore, registry: Registry, *names: str) -> tuple[Evaluation, Notes]:
@@ -78,14 +88,14 @@ def test_a_changed_metric_makes_its_scores_stale(store, registry, monkeypatch, c
     assert notes.started == ["light of BF16 on ball", "light of COARSE on ball"]
 
 
-def test_a_new_reference_video_makes_comparisons_stale(store, registry, tmp_path: Path):
+def test_a_new_reference_video_makes_comparisons_stale(store, registry):
     score(store, registry)
     cells, _ = store.cells(store.manifest())
     reference = next(cell for cell in cells if cell.cell.method.is_reference)
     video = store.video_path(reference.cell.id)
     other = next(cell for cell in cells if not cell.cell.method.is_reference)
     video.write_bytes(store.video_path(other.cell.id).read_bytes())
-    path = tmp_path / "cells" / f"{reference.cell.id}.json"
+    path = store.root / "cells" / f"{reference.cell.id}.json"
     path.write_text(path.read_text().replace(reference.video.sha256, other.video.sha256))
     _, notes = score(store, registry)
     assert notes.started == ["light of BF16 on ball", "error of COARSE on ball"]

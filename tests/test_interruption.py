@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ASKED = ("run", "--backend", "toy-slow", "-m", "TOY", "--prompts", "2", "--out")
+ASKED = (
+    "run", "--backend", "toy-slow", "-m", "TOY", "--prompts", "2", "--metrics", "error,light", "--out",
+)  # fmt: skip
 TIMED = ("runtime_s", "runtime_ratio", "encode_s", "decode_s", "video_s", "peak_bytes")
 
 
@@ -38,9 +42,6 @@ def untimed(stdout: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def whole(toy_site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The table of a run that nothing disturbed."""
-    import os
-    import sys
-
     root = tmp_path_factory.mktemp("whole") / "run"
     result = subprocess.run(
         [sys.executable, "-m", "kvbench_core.cli", *ASKED, root, "--json"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from attrs import evolve
 from toy_runs import Notes, plan, run
 
 from kvbench_core.errors import StoreError
-from kvbench_core.registry import Registry, build_registry
+from kvbench_core.registry import build_registry
 from kvbench_core.report.formats import FORMATS
 from kvbench_core.report.table import Table, build_table
 from kvbench_core.run.evaluate import evaluate
@@ -21,17 +22,21 @@ from kvbench_core.run.export import export_table
 from kvbench_core.run.store import RunStore
 
 
-@pytest.fixture
-def registry(toy: None) -> Registry:
-    return build_registry()
+@pytest.fixture(scope="module")
+def scored(toy_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("scored") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(toy_site))
+        registry = build_registry()
+        methods = ("COARSE", "COARSE@reconstruct", "failing")
+        run(plan(registry, *methods, prompts="2"), registry, root)
+        evaluate(RunStore(root), registry, ("error", "light"), Notes())
+    return root
 
 
 @pytest.fixture
-def store(registry: Registry, tmp_path: Path) -> RunStore:
-    run(plan(registry, "COARSE", "COARSE@reconstruct", "failing", prompts="2"), registry, tmp_path)
-    store = RunStore(tmp_path)
-    evaluate(store, registry, ("error", "light"), Notes())
-    return store
+def store(scored: Path, tmp_path: Path) -> RunStore:
+    return RunStore(Path(shutil.copytree(scored, tmp_path / "run")))
 
 
 def test_a_row_for_each_method_and_integration(store: RunStore):

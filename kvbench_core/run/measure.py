@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import sys
 import threading
 import time
@@ -34,8 +33,7 @@ class Phase:
 
 @contextmanager
 def phase(device: torch.device) -> Iterator[Phase]:
-    """Measure what happens inside; starts with garbage collected, ends with the device idle."""
-    gc.collect()
+    """Measure what happens inside; ends with the device idle."""
     meter: _CudaMeter | _ResidentMeter
     meter = _CudaMeter(device) if device.type == "cuda" else _ResidentMeter()
     measured = Phase()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 import time
@@ -125,6 +126,7 @@ class Rollout:
         on_chunk: Callable[[int], None],
     ) -> tuple[Figures, VideoFile]:
         """Generate a cell's video into place and say what it took."""
+        gc.collect()  # the cell before must not count in this one's peak
         made = self.generate(policy, prompt, seed, frames, on_chunk)
         (count, height, width), decoding = self.decode(made.latents, video)
         meter = made.meter
