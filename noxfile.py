@@ -33,7 +33,7 @@ def sync(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """The test suites of the core and of every member (under 10 minutes on 2 cores)."""
     sync(session, "test")
-    args = session.posargs or ["-m", "not slow", "-n", "2", "--dist", "worksteal"]
+    args = session.posargs or ["-m", "not slow and not gpu", "-n", "2", "--dist", "worksteal"]
     session.run("pytest", *args, env=ONE_THREAD)
 
 
@@ -42,6 +42,13 @@ def slow(session: nox.Session) -> None:
     """Tests that take more than a minute each."""
     sync(session, "test")
     session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Tests that need a CUDA device."""
+    sync(session, "test")
+    session.run("pytest", "-m", "gpu", *session.posargs)
 
 
 @nox.session

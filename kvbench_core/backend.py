@@ -100,8 +100,8 @@ class Generator(ABC):
     ) -> Tensor:
         """Latents ``[frame, channel, height, width]`` of ``frames`` latent frames.
 
-        Calls ``on_chunk`` with each chunk's latents after its clean pass. All noise follows from ``seed``:
-        the same prompt and seed see the same noise whatever the session's policy does.
+        Calls ``on_chunk`` with each chunk's latents after its clean pass. All noise follows from
+        ``seed``: the same prompt and seed see the same noise whatever the session's policy does.
         """
 
     @abstractmethod

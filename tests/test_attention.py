@@ -75,6 +75,21 @@ def test_merge_of_parts_for_some_heads():
     torch.testing.assert_close(merged[0, :, 1].double(), four_keys[:, 1], atol=1e-6, rtol=0)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["cudnn", "flash", "xformers"])
+@pytest.mark.parametrize("keys", [1, 17, 4680])
+def test_cuda_kernel_equals_softmax(name, keys):
+    device = torch.device("cuda")
+    state = kernel_report(device, torch.bfloat16)[name]
+    if state != "ok":
+        pytest.skip(state)
+    q, k, v = (x.to(device, torch.bfloat16) for x in tensors(0, queries=300, keys=keys, dim=128))
+    partial = choose_kernel(name, device, torch.bfloat16).partial(q, k, v)
+    out, lse = softmax_attention(q[0], k[0], v[0])
+    torch.testing.assert_close(partial.out[0].double(), out, atol=2e-2, rtol=0)
+    torch.testing.assert_close(partial.lse[0].double(), lse, atol=1e-3, rtol=1e-3)
+
+
 def test_merge_survives_large_logits():
     out = torch.ones(1, 1, 1, 4)
     huge, small = torch.full((1, 1, 1), 3e4), torch.full((1, 1, 1), -3e4)
