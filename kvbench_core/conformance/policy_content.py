@@ -46,11 +46,12 @@ class ContentClauses(Conformance):
                 )
             _check_presence(content, (inputs.tokens, geometry.heads))
 
-    @pytest.mark.parametrize("tokens", [1, 23, 72, 97])
-    def test_p8_content_of_fewer_tokens_is_a_prefix(self, policy: Policy, tokens: int) -> None:
+    @pytest.mark.parametrize("frames", [1, 4, 9])
+    def test_p8_content_of_fewer_tokens_is_a_prefix(self, policy: Policy, frames: int) -> None:
         inputs = Inputs.make(evolve(PLAIN, layers=1))
         session = open_session(policy, inputs)
         play(policy, inputs, session)
+        tokens = frames * PLAIN.tokens_per_frame
         whole = session.layers[0].materialise(inputs.tokens)
         part = session.layers[0].materialise(tokens)
         assert same(part.k, whole.k[:, :tokens]), "P8: materialise(n) shows the first n tokens"
