@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-ASKED = (
-    "run", "--backend", "toy-slow", "-m", "TOY", "--prompts", "2", "--metrics", "error,light", "--out",
-)  # fmt: skip
+REQUEST = "run --backend toy-slow -m TOY --prompts 2 --metrics error,light"
+ASKED = (*REQUEST.split(), "--out")
 TIMED = ("runtime_s", "runtime_ratio", "encode_s", "decode_s", "video_s", "peak_bytes")
 
 
