@@ -6,6 +6,7 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
+from kvbench_core.attention import merge
 from kvbench_core.cache.context import CacheContext
 from kvbench_core.cache.dense import DenseCache, readable
 from kvbench_core.cache.layer import LayerCache, Materialised, SegmentedCache, check_finite
@@ -58,7 +59,7 @@ class ReconstructCache(LayerCache):
         super().__init__(layer, context)
         self._policy = policy
         self._state: SegmentedCache | None = None
-        self._dense: tuple[Tensor, Tensor] | None = None
+        self._dense: Materialised | None = None
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
         if step.is_context:
@@ -66,29 +67,41 @@ class ReconstructCache(LayerCache):
         with self.context.clock("decode"):
             dense = self._dense or self._rebuilt(k, step)
         self._dense = None
-        for buffer, fresh in zip(dense, (k, v), strict=True):
-            buffer[:, step.start : step.stop].copy_(fresh)
-        keys, values = (readable(buffer, step).to(q.dtype) for buffer in dense)
-        out = self.context.kernel.partial(q, keys, values).out
+        dense.k[:, step.start : step.stop].copy_(k)
+        dense.v[:, step.start : step.stop].copy_(v)
+        dense.present[step.start : step.stop] = True
+        out = self._attention(q, dense, step)
         if self._policy.cadence.encodes(step):
             with self.context.clock("encode"):
-                self._state = self._encoded(*dense, step)
+                self._state = self._encoded(dense.k, dense.v, step)
         else:
             self._dense = dense
         return out
 
-    def _rebuilt(self, like: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+    def _attention(self, q: Tensor, dense: Materialised, step: Step) -> Tensor:
+        keys, values = (readable(x, step).to(q.dtype) for x in (dense.k, dense.v))
+        if self._policy.promise().keeps_all or q.is_meta:
+            return self.context.kernel.partial(q, keys, values).out
+        # A dropped token is no key at all. Heads that see the same tokens are read together.
+        seen = readable(dense.present.unsqueeze(0), step)[0]
+        patterns, which = seen.unique(dim=1, return_inverse=True)  # type: ignore[no-untyped-call]
+        parts = []
+        for pattern, tokens in enumerate(patterns.T):
+            heads = (which == pattern).nonzero().flatten()
+            mine = (x[:, :, heads] for x in (q, keys[:, tokens], values[:, tokens]))
+            parts.append(self.context.kernel.partial(*mine).on_heads(heads.tolist(), q.shape[2]))
+        return merge(parts)
+
+    def _rebuilt(self, like: Tensor, step: Step) -> Materialised:
         context = self.context
         planned = (context.planned_frames or 0) * context.geometry.tokens_per_frame
         tokens = max(planned, step.stop)
-        if self._state is None:
-            shape = (like.shape[0], tokens, *like.shape[2:])
-            return (
-                torch.zeros(shape, dtype=context.dtype, device=like.device),
-                torch.zeros(shape, dtype=context.dtype, device=like.device),
-            )
-        content = self._state.materialise(tokens)
-        return content.k, content.v
+        if self._state is not None:
+            return self._state.materialise(tokens)
+        shape = (like.shape[0], tokens, *like.shape[2:])
+        k, v = torch.zeros((2, *shape), dtype=context.dtype, device=like.device)
+        present = torch.zeros(tokens, shape[2], dtype=torch.bool, device=like.device)
+        return Materialised(k, v, present)
 
     def _encoded(self, k: Tensor, v: Tensor, step: Step) -> SegmentedCache:
         cache = self._policy.layer_cache(self.layer, self.context)
@@ -106,8 +119,7 @@ class ReconstructCache(LayerCache):
 
     def materialise(self, tokens: int) -> Materialised:
         if self._dense is not None:
-            k, v = (buffer[:, :tokens] for buffer in self._dense)
-            present = torch.ones(tokens, k.shape[2], dtype=torch.bool, device=k.device)
-            return Materialised(k, v, present)
+            k, v = (x[:, :tokens] for x in (self._dense.k, self._dense.v))
+            return Materialised(k, v, self._dense.present[:tokens])
         assert self._state is not None
         return self._state.materialise(tokens)
