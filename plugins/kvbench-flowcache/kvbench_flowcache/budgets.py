@@ -7,9 +7,8 @@ import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from attrs import Attribute, frozen
+from attrs import frozen
 
 from kvbench_core.errors import ParameterError
 
@@ -39,7 +38,7 @@ class LayerScales:
         return self.scales[below] + (position - below) * (self.scales[above] - self.scales[below])
 
 
-def load_scales(owner: str, budgets: str) -> LayerScales:
+def load_scales(owner: str, budgets: object) -> LayerScales:
     """The scales that ``layer_budgets`` names.
 
     Raises:
@@ -53,6 +52,8 @@ def load_scales(owner: str, budgets: str) -> LayerScales:
         table = files("kvbench_flowcache") / "layer_budgets" / f"{budgets}.csv"
         return LayerScales(_parsed(table.read_text(encoding="utf-8")))
     try:
+        if not isinstance(budgets, str):
+            raise ValueError("this is no text")
         return LayerScales(_parsed(_read(Path(budgets))))
     except (OSError, ValueError) as error:
         rule = "'even', 'ramp', 'moviegen', 'storyeval' or a CSV file with columns layer, scale"
@@ -69,17 +70,6 @@ def check_layers(owner: str, budgets: str, scales: LayerScales, layers: int) -> 
     if not named and len(scales.scales) != layers:
         rule = f"a table of {layers} layers, as the model has (this one has {len(scales.scales)})"
         raise ParameterError(owner, "layer_budgets", rule, budgets)
-
-
-def table_name(instance: object, attribute: Attribute[Any], value: Any) -> None:
-    """attrs validator of ``layer_budgets``: a non-empty text.
-
-    Raises:
-        ParameterError: it is none.
-    """
-    if not isinstance(value, str) or not value.strip():
-        owner = str(getattr(instance, "name", type(instance).__name__))
-        raise ParameterError(owner, attribute.name, "the name of a table or a CSV file", value)
 
 
 def _read(path: Path) -> str:

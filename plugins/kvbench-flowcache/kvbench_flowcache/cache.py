@@ -101,7 +101,7 @@ class FrameCache(SegmentedCache):
         return list({id(store): store for store in self._store.values()}.values())
 
     def _move(self, plan: Sequence[Level], known: int, k: Tensor, v: Tensor) -> None:
-        """Bring frames to where ``plan`` wants them; ``k`` and ``v`` are those from ``known`` on."""
+        """Bring frames to where ``plan`` wants them; ``k``, ``v`` are those from ``known`` on."""
         goal = [self._store.get(level) for level in plan]
         stores = self._stores()
         arriving: dict[int, list[tuple[list[int], Tensor, Tensor]]] = {id(s): [] for s in stores}

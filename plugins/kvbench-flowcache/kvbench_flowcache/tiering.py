@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from kvbench_core.cache import CacheContext, ErrorBound, KVCodec
+from kvbench_core.errors import ParameterError
 from kvbench_core.params import at_least, one_of, optional, part_of, share
 from kvbench_core.policy import Promise, Tiering
-from kvbench_flowcache.budgets import LayerScales, check_layers, load_scales, table_name
+from kvbench_flowcache.budgets import LayerScales, check_layers, load_scales
 from kvbench_flowcache.cache import FrameCache, Planner, Removal
 from kvbench_flowcache.plan import Level, Shares
 from kvbench_flowcache.score import PublishedChange, Recency, Score
@@ -33,7 +34,7 @@ class Hybrid(Tiering):
 
     newest: KVCodec | None = field(default=None, validator=optional(A_CODEC))
     newest_share: float = field(default=0.25, validator=share())
-    layer_budgets: str = field(default="even", validator=table_name, kw_only=True)
+    layer_budgets: str = field(default="even", kw_only=True)
     _scales: LayerScales = field(
         init=False,
         eq=False,
@@ -56,13 +57,22 @@ class Hybrid(Tiering):
     def layer_cache(self, codec: KVCodec, layer: int, context: CacheContext) -> FrameCache:
         layers = context.geometry.layers
         check_layers(self.name, self.layer_budgets, self._scales, layers)
+        codecs = self.codecs(codec)
+        for used in codecs.values():
+            used.check(context.geometry)
+            self._check_groups(used, context.geometry.tokens_per_frame)
         planner = Planner(
             self.shares(),
             self._scales.at(layer, layers),
             self.make_score(context),
             every_write=self.every_write,
         )
-        return FrameCache(layer, context, self.codecs(codec), self.removal, planner)
+        return FrameCache(layer, context, codecs, self.removal, planner)
+
+    def _check_groups(self, codec: KVCodec, tokens_per_frame: int) -> None:
+        if codec.group_tokens > tokens_per_frame:
+            rule = f"a codec whose groups fit into a latent frame of {tokens_per_frame} tokens"
+            raise ParameterError(self.name, "codec", rule, codec)
 
     def promise(self, codec: KVCodec) -> Promise:
         path = list(dict.fromkeys(self.codecs(codec).values()))
@@ -72,7 +82,8 @@ class Hybrid(Tiering):
         return Promise(
             error_bound=bound,
             codings=len(path),
-            chunk_invariant=len(path) == 1,
+            chunk_invariant=len(path) == 1 and codec.chunk_invariant,
+            fixed_bytes=all(used.fixed_bytes for used in path),
             layers_alike=self._scales.alike,
         )
 
@@ -138,11 +149,12 @@ class Prune(Adaptive):
         )
 
     def promise(self, codec: KVCodec) -> Promise:
-        path = dict.fromkeys(self.codecs(codec).values())
-        return Promise(
-            codings=len(path) + 1,
+        kept = super().promise(codec)
+        return evolve(
+            kept,
+            error_bound=None,
+            codings=(kept.codings or 0) + 1,
             chunk_invariant=False,
-            layers_alike=self._scales.alike,
             keeps_all=self.removal is not Removal.NOTHING,
         )
 
