@@ -14,8 +14,8 @@ class CacheGeometry:
 
     A *latent frame* is ``grid[0] x grid[1]`` tokens in raster order; a *chunk* is
     ``chunk_frames`` latent frames that are generated together. Attention reads the newest
-    ``window_frames`` latent frames, the current chunk included (``None``: all of them), and
-    besides them the first ``sink_frames``.
+    ``window_frames`` latent frames (``None``: all of them), the current chunk included and the
+    first ``sink_frames``, which are always read, counted in.
     """
 
     layers: int = field(validator=ge(1))
@@ -85,5 +85,6 @@ class Step:
         sink = geometry.sink_frames * geometry.tokens_per_frame
         window = geometry.window_frames * geometry.tokens_per_frame
         newest = max(0, self.stop - window + sink)
-        ranges = ((0, sink), (newest, self.start)) if sink < newest else ((0, self.start),)
+        apart = ((0, min(sink, self.start)), (newest, self.start))
+        ranges = apart if sink < newest else ((0, self.start),)
         return tuple((start, stop) for start, stop in ranges if start < stop)

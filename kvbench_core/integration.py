@@ -10,7 +10,7 @@ from kvbench_core.attention import merge
 from kvbench_core.cache.context import CacheContext
 from kvbench_core.cache.dense import DenseCache, readable
 from kvbench_core.cache.layer import LayerCache, Materialised, SegmentedCache, check_finite
-from kvbench_core.errors import CacheError
+from kvbench_core.errors import CacheError, UnknownNameError
 from kvbench_core.geometry import Step
 from kvbench_core.policy import Policy, Promise, Reuse
 
@@ -18,7 +18,13 @@ INTEGRATIONS = ("streaming", "reconstruct")
 
 
 def integrate(policy: Policy, integration: str) -> Policy:
-    """``policy`` as it is for ``streaming``, wrapped for ``reconstruct``."""
+    """``policy`` as it is for ``streaming``, wrapped for ``reconstruct``.
+
+    Raises:
+        UnknownNameError: there is no such integration.
+    """
+    if integration not in INTEGRATIONS:
+        raise UnknownNameError("integration", integration, INTEGRATIONS)
     return Reconstruct(policy) if integration == "reconstruct" else policy
 
 

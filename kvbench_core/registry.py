@@ -160,7 +160,8 @@ class Registry:
                     f"{key!r}; its parts take {', '.join(options) or 'none'}"
                 )
             target = changed[owners[0]]
-            changed[owners[0]] = evolve(target, arguments={**target.arguments, key: value})
+            named = self._named(value) if isinstance(value, Term) else value
+            changed[owners[0]] = evolve(target, arguments={**target.arguments, key: named})
         return changed
 
     def _parameters(self, part: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kvbench_core.attention import choose_kernel
 from kvbench_core.cache.context import CacheContext, Rotation
+from kvbench_core.cache.ledger import held_bytes
 from kvbench_core.errors import CacheError
 from kvbench_core.geometry import CacheGeometry, Step
 from kvbench_core.policy import Policy
@@ -53,6 +54,10 @@ class CacheSession:
             CacheError: passes or chunks come out of order.
         """
         last = self._step
+        if last is None and (step.chunk, step.start) != (0, 0):
+            raise CacheError(
+                f"a rollout begins with chunk 0 at token 0; got chunk {step.chunk} at {step.start}"
+            )
         if last is not None and not _follows(step, last):
             raise CacheError(
                 f"chunk {step.chunk} at token {step.start} cannot follow chunk {last.chunk} "
@@ -67,18 +72,15 @@ class CacheSession:
         in float32 sees the same chunk whatever the policy keeps of it.
         """
         assert self._step is not None, "begin_pass comes first"
-        expected = (self._step.stop - self._step.start, *self._head_shape)
-        if q.shape[1:] != expected or k.shape != q.shape or v.shape != q.shape:
+        geometry, tokens = self.context.geometry, self._step.stop - self._step.start
+        expected = (geometry.batch, tokens, geometry.heads, geometry.head_dim)
+        if not q.shape == k.shape == v.shape == expected:
             raise CacheError(
                 f"layer {layer} sent q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}; "
-                f"this chunk is [batch, {', '.join(map(str, expected))}]"
+                f"this chunk is [batch, token, head, dim] {expected}"
             )
         dtype = self.context.dtype
         return self.layers[layer].attend(q, k.to(dtype), v.to(dtype), self._step)
-
-    @property
-    def _head_shape(self) -> tuple[int, int]:
-        return self.context.geometry.heads, self.context.geometry.head_dim
 
     def skip(self, step: Step, feature: Tensor) -> bool:
         """Whether the policy reuses the previous pass instead of running the transformer.
@@ -93,8 +95,8 @@ class CacheSession:
         return skipped
 
     def stored_bytes(self) -> int:
-        """Bytes that all layers hold for the history."""
-        return sum(layer.stored_bytes() for layer in self.layers)
+        """Bytes that all layers hold for the history; what they share counts once."""
+        return held_bytes((self.layers, self.context.shared), skip=(self.context,))
 
 
 def _follows(step: Step, last: Step) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from torch import Tensor
 
@@ -41,14 +43,16 @@ def _children(thing: object) -> Iterable[object]:
         return ()
     if isinstance(thing, Mapping):
         return (*thing.keys(), *thing.values())
-    if isinstance(thing, list | tuple | set | frozenset):
+    if isinstance(thing, list | tuple | set | frozenset | deque):
         return thing
+    if isinstance(thing, partial):
+        return (thing.func, thing.args, thing.keywords)
     children = list(getattr(thing, "__dict__", {}).values())
     for kind in type(thing).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         names = (slots,) if isinstance(slots, str) else slots
         children += [getattr(thing, name, None) for name in names]
-    children.append(getattr(thing, "__self__", None))
+    children += [getattr(thing, name, None) for name in ("__self__", "__defaults__")]
     for cell in getattr(thing, "__closure__", None) or ():
         with suppress(ValueError):  # a cell that is not filled yet
             children.append(cell.cell_contents)

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 from kvbench_core.cache.store import TokenStore
+from kvbench_core.errors import CacheError
 
 
 @frozen(eq=False, kw_only=True)
@@ -63,6 +64,20 @@ class SummarySegment(Segment):
     k: Tensor
     v: Tensor
     origin: int
+
+    def within(self, start: int, stop: int) -> Segment | None:
+        """The part inside a token range, or ``None``.
+
+        Raises:
+            CacheError: the range cuts through the tokens that one key stands for.
+        """
+        part = super().within(start, stop)
+        if part and any((t - self.origin) % self.multiplicity for t in (part.start, part.stop)):
+            raise CacheError(
+                f"a summary of {self.multiplicity} tokens from token {self.origin} on cannot be "
+                f"cut to tokens {part.start} to {part.stop}"
+            )
+        return part
 
     def decode(self, k_out: Tensor, v_out: Tensor) -> None:
         first = (self.start - self.origin) // self.multiplicity
