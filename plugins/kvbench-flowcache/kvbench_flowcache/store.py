@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
-from attrs import evolve, fields, frozen
+from attrs import frozen
 from torch import Tensor
 
 from kvbench_core.cache import CacheContext, ErrorBound, KVCodec, Planes, TensorCodec
@@ -30,16 +30,13 @@ class FrameStore:
 
     def put(self, frames: Sequence[int], k: Tensor, v: Tensor) -> None:
         """Code ``frames``, given as ``[batch, frame, token, head, dim]``; neither is kept."""
-        new = (
-            self.codec.key.encode(k.transpose(0, 1).flatten(0, 1)),
-            self.codec.value.encode(v.transpose(0, 1).flatten(0, 1)),
-        )
+        key = self.codec.key.encode(k.transpose(0, 1).flatten(0, 1))
+        value = self.codec.value.encode(v.transpose(0, 1).flatten(0, 1))
         if self._planes is not None:
-            key, value = zip(self._planes, new, strict=True)
-            new = _joined(*key), _joined(*value)
+            key, value = self._planes[0].join(key, 0), self._planes[1].join(value, 0)
         together = (*self.frames, *frames)
         order = sorted(range(len(together)), key=together.__getitem__)
-        self._planes, self.frames = new, tuple(together[slot] for slot in order)
+        self._planes, self.frames = (key, value), tuple(together[slot] for slot in order)
         if order != list(range(len(order))):
             self._planes = self._picked(order)
 
@@ -52,12 +49,12 @@ class FrameStore:
             self.frames = tuple(sorted(frames))
 
     def decoded(self, frames: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """K and V of some frames, ``[batch, frame, key, head, dim]``."""
+        """K and V of some frames in ascending order, ``[batch, frame, key, head, dim]``."""
         geometry, context = self.context.geometry, self.context
         keys = geometry.tokens_per_frame // self.tokens_per_key
         shape = (2, geometry.batch, len(frames) * keys, geometry.heads, geometry.head_dim)
         k, v = torch.empty(shape, dtype=context.dtype, device=context.device)
-        self._decode(self._picked(self._slots(frames)), k, v)
+        self._decode(self._picked(self._slots(frames)), len(frames), k, v)
         return by_frame(k, keys), by_frame(v, keys)
 
     def read(self, first: int, last: int, k_out: Tensor, v_out: Tensor) -> None:
@@ -66,57 +63,40 @@ class FrameStore:
         The buffers hold one key for every ``tokens_per_key`` tokens, or one for every token.
         """
         batch = self.context.geometry.batch
-        rows = slice(first * batch, last * batch)
-        self._decode(self._each(lambda plane: plane[rows]), k_out, v_out)
+        planes = self._rows(slice(first * batch, last * batch))
+        self._decode(planes, last - first, k_out, v_out)
 
-    def _decode(self, planes: tuple[Planes, Planes], k_out: Tensor, v_out: Tensor) -> None:
+    def _decode(
+        self, planes: tuple[Planes, Planes], frames: int, k_out: Tensor, v_out: Tensor
+    ) -> None:
         batch = self.context.geometry.batch
         codecs = (self.codec.key, self.codec.value)
         for codec, coded, out in zip(codecs, planes, (k_out, v_out), strict=True):
-            frames = coded.tensors()[0].shape[0] // batch
             for video in range(batch):
-                codec.decode(
-                    _each_th(coded, video, batch), out[video].view(frames, -1, *out.shape[2:])
-                )
+                one = coded if batch == 1 else coded.rows(slice(video, None, batch))
+                codec.decode(one, out[video].view(frames, -1, *out.shape[2:]))
 
     def _slots(self, frames: Sequence[int]) -> list[int]:
         return sorted(self.frames.index(frame) for frame in frames)
+
+    def _rows(self, which: slice | Tensor) -> tuple[Planes, Planes]:
+        assert self._planes is not None
+        return self._planes[0].rows(which), self._planes[1].rows(which)
 
     def _picked(self, slots: Sequence[int]) -> tuple[Planes, Planes]:
         """Planes of some slots in memory of their own."""
         batch = self.context.geometry.batch
         rows = [slot * batch + video for slot in slots for video in range(batch)]
         if rows == list(range(rows[0], rows[-1] + 1)):  # spares the device a copy of indices
-            run = slice(rows[0], rows[-1] + 1)
-            return self._each(lambda plane: plane[run].clone())
-        index = torch.tensor(rows, device=self.context.device)
-        return self._each(lambda plane: plane.index_select(0, index))
-
-    def _each(self, function: Callable[[Tensor], Tensor]) -> tuple[Planes, Planes]:
-        assert self._planes is not None
-        key, value = (_mapped(run, function) for run in self._planes)
-        return key, value
+            key, value = self._rows(slice(rows[0], rows[-1] + 1))
+            return key.copy(), value.copy()
+        return self._rows(torch.tensor(rows, device=self.context.device))
 
 
 def by_frame(x: Tensor, keys: int) -> Tensor:
     """A view ``[batch, frame, key, head, dim]`` of ``[batch, frame * key, head, dim]``."""
     batch, total, heads, dim = x.shape
     return x.view(batch, total // keys, keys, heads, dim)
-
-
-def _mapped(planes: Planes, function: Callable[[Tensor], Tensor]) -> Planes:
-    names = [plane.name for plane in fields(type(planes))]
-    return evolve(planes, **{name: function(getattr(planes, name)) for name in names})
-
-
-def _each_th(planes: Planes, first: int, step: int) -> Planes:
-    return _mapped(planes, lambda plane: plane[first::step])
-
-
-def _joined(first: Planes, later: Planes) -> Planes:
-    names = [plane.name for plane in fields(type(first))]
-    joined = {name: torch.cat([getattr(first, name), getattr(later, name)]) for name in names}
-    return evolve(first, **joined)
 
 
 @frozen
