@@ -1,17 +1,39 @@
 """Quantisation primitives shared by several codecs; a library, not a plugin."""
 
+from kvbench_quant.affine import ZERO_POINTS, Affine, AffinePlanes, ClampedAffine
 from kvbench_quant.dequantize import dequantize
 from kvbench_quant.grouped import GroupedCodec, group_size
-from kvbench_quant.packing import pack, unpack
+from kvbench_quant.hadamard import Rotated, check_head_dim, hadamard
+from kvbench_quant.outliers import OutlierPlanes, Outliers, sigmas
+from kvbench_quant.packing import CONTAINERS, pack, store, unpack
+from kvbench_quant.residual import Residual, ResidualPlanes
+from kvbench_quant.slabs import slabs
+from kvbench_quant.sparse import SparsePlanes
 from kvbench_quant.symmetric import WIDTHS, Symmetric, SymmetricPlanes
 
 __all__ = [
+    "CONTAINERS",
     "WIDTHS",
+    "ZERO_POINTS",
+    "Affine",
+    "AffinePlanes",
+    "ClampedAffine",
     "GroupedCodec",
+    "OutlierPlanes",
+    "Outliers",
+    "Residual",
+    "ResidualPlanes",
+    "Rotated",
+    "SparsePlanes",
     "Symmetric",
     "SymmetricPlanes",
+    "check_head_dim",
     "dequantize",
     "group_size",
+    "hadamard",
     "pack",
+    "sigmas",
+    "slabs",
+    "store",
     "unpack",
 ]

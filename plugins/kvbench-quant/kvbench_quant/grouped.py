@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+import torch
 from attrs import Attribute
 from torch import Tensor
-from torch.nn.functional import pad
 
 from kvbench_core.cache import Planes, TensorCodec
 from kvbench_core.errors import ParameterError
@@ -16,8 +16,8 @@ from kvbench_core.errors import ParameterError
 class GroupedCodec(TensorCodec):
     """A codec that sees ``[batch, group, token, head, dim]``: every group full.
 
-    The base cuts the tokens into groups of ``group_tokens``, fills the last one with zeros, and
-    decodes straight into the caller's buffer.
+    The base cuts the tokens into groups of ``group_tokens``, fills the last one by repeating its
+    last token, which widens no range, and decodes straight into the caller's buffer.
     """
 
     @abstractmethod
@@ -30,7 +30,7 @@ class GroupedCodec(TensorCodec):
 
     def encode(self, x: Tensor) -> Planes:
         missing = -x.shape[1] % self.group_tokens
-        filled = pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
+        filled = torch.cat([x, x[:, -1:].expand(-1, missing, -1, -1)], dim=1) if missing else x
         return self.encode_groups(_by_group(filled, self.group_tokens))
 
     def decode(self, planes: Planes, out: Tensor) -> None:

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+CONTAINERS = (8, 16)
+"""Choices of a method's ``container_bits``, besides ``None``: really packed."""
+
 
 def pack(codes: Tensor, bits: int) -> Tensor:
     """Codes to bytes, ``[batch, group, token * bits / 8, head, dim]``.
@@ -25,6 +28,16 @@ def pack(codes: Tensor, bits: int) -> Tensor:
         _packed_field(raw >> offset if offset else raw, width) for width, offset in _fields(bits)
     ]
     return packed[0] if len(packed) == 1 else torch.cat(packed, dim=2)
+
+
+def store(codes: Tensor, bits: int, container_bits: int | None) -> Tensor:
+    """Codes packed, or each in a container of 8 or 16 bits, ``[batch, group, token, head, dim]``.
+
+    The published study kept its codes in containers and reported the packed size.
+    """
+    if container_bits is None:
+        return pack(codes, bits)
+    return codes.to(torch.int16) if container_bits == 16 else codes
 
 
 def unpack(packed: Tensor, bits: int) -> Tensor:

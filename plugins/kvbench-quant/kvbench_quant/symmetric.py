@@ -11,7 +11,7 @@ from torch import Tensor
 from kvbench_core.cache import ErrorBound, Planes
 from kvbench_quant.dequantize import dequantize
 from kvbench_quant.grouped import GroupedCodec
-from kvbench_quant.packing import pack
+from kvbench_quant.packing import store
 
 WIDTHS = (2, 3, 4, 8)
 """Bits per code that methods offer."""
@@ -20,11 +20,18 @@ SCALE_FLOOR = 1e-8
 LARGEST_SCALE = 65280.0  # the largest number that fp16 and bf16 both hold
 
 
+def smallest_scale(dtype: torch.dtype) -> float:
+    """The study's 1e-8, or where that would be zero (fp16) the smallest number above zero."""
+    limits = torch.finfo(dtype)
+    return float(max(SCALE_FLOOR, limits.tiny * limits.eps))
+
+
 @frozen(eq=False)
 class SymmetricPlanes(Planes):
-    """``codes`` uint8 ``[batch, group, group_tokens * bits / 8, head, dim]``, packed;
+    """``codes`` uint8 ``[batch, group, group_tokens * bits / 8, head, dim]``, packed, or int8 or
 
-    ``scale`` fp16 ``[batch, group, head, dim]``.
+    int16 ``[batch, group, token, head, dim]`` in containers; ``scale`` fp16
+    ``[batch, group, head, dim]``.
     """
 
     codes: Tensor
@@ -41,9 +48,10 @@ class Symmetric(GroupedCodec):
         code = clamp(round_half_even(x / s), -qmax, qmax)
         x^   = code * fp16(s)
 
-    Codes take ``bits`` bits (1 to 8), scales ``16 / group_tokens`` bits per element. The lowest
-    code of the two's complement, ``-qmax - 1``, is never used, as in the published study. A scale
-    that fp16 cannot hold saturates at 65280 and its group's values at ``qmax`` times that.
+    Codes take ``bits`` bits (1 to 8), or ``container_bits`` where they are not packed; scales
+    ``16 / group_tokens`` bits per element. The lowest code of the two's complement, ``-qmax - 1``,
+    is never used, as in the published study. A scale that fp16 cannot hold saturates at 65280 and
+    its group's values at ``qmax`` times that.
 
     Decoding is rounded once to ``out``'s dtype; into bf16, the scale of float32 input is rounded to
     bf16 first (that of bf16 input is a bf16 number already).
@@ -51,6 +59,7 @@ class Symmetric(GroupedCodec):
 
     bits: int = 4
     group_tokens: int = 16
+    container_bits: int | None = None
 
     @property
     def qmax(self) -> int:
@@ -58,20 +67,24 @@ class Symmetric(GroupedCodec):
 
     def scale(self, groups: Tensor) -> Tensor:
         """``[batch, group, 1, head, dim]`` in the dtype of ``groups``, finite and above zero."""
-        limits = torch.finfo(groups.dtype)
-        smallest = max(SCALE_FLOOR, limits.tiny * limits.eps)  # 1e-8 would be zero in fp16
         # What comes back is qmax * s, which fp16 must hold too where it is the input's dtype.
         largest = LARGEST_SCALE / (self.qmax if groups.dtype == torch.float16 else 1)
+        smallest = smallest_scale(groups.dtype)
         return groups.abs().amax(2, keepdim=True).div_(self.qmax).clamp_(smallest, largest)
 
     def encode_groups(self, groups: Tensor) -> SymmetricPlanes:
         scale = self.scale(groups)
         levels = torch.div(groups, scale).round_().clamp_(-self.qmax, self.qmax)
-        return SymmetricPlanes(pack(levels.to(torch.int8), self.bits), scale.squeeze(2).half())
+        codes = store(levels.to(torch.int8), self.bits, self.container_bits)
+        return SymmetricPlanes(codes, scale.squeeze(2).half())
 
     def decode_groups(self, planes: Planes, out: Tensor) -> None:
         assert isinstance(planes, SymmetricPlanes)
-        dequantize(planes.codes, planes.scale, self.bits, out)
+        if self.container_bits is None:
+            dequantize(planes.codes, planes.scale, self.bits, out)
+        else:
+            exact = torch.promote_types(out.dtype, torch.bfloat16)  # as in dequantize_plainly
+            torch.mul(planes.codes, planes.scale.to(exact).unsqueeze(2), out=out)
 
     def error_bound(self) -> ErrorBound:
         """What holds for any tensor of bf16, fp16 or float32, decoded to its own dtype or bf16.
