@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 HERE = Path(__file__).parent
+collect_ignore = ["third_party"]  # a package of its own, tested as one
 sys.path.insert(0, str(HERE))  # for toy_*.py, which is no package
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch; toy tensors gain nothing by threads
 

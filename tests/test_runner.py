@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy_runs import Notes, plan, run
 
-from kvbench_core.errors import BackendError, StoreError
+from kvbench_core.errors import BackendError, KvbenchError, StoreError
 from kvbench_core.registry import Registry, build_registry
 from kvbench_core.run.records import CellRecord
 from kvbench_core.run.runner import Outcome, run_plan, write_previews
@@ -146,7 +146,7 @@ def test_a_cell_of_a_later_version_stops_the_run(registry: Registry, tmp_path: P
     (path,) = (tmp_path / "cells").iterdir()
     content = path.read_text().replace('"format_version": 1', '"format_version": 2')
     path.write_text(content)
-    with pytest.raises(StoreError, match="upgrade kvbench-core"):
+    with pytest.raises(KvbenchError, match="upgrade kvbench-core"):
         run(plan(registry), registry, tmp_path)
     assert path.read_text() == content
 

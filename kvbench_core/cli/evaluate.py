@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from kvbench_core.cli.options import split_names
+from kvbench_core.specs import MetricSpec
+
+METRIC_PACKAGE = "kvbench-fidelity"
 
 if TYPE_CHECKING:
     from kvbench_core.registry import Registry
@@ -52,6 +55,8 @@ def score(
     from kvbench_core.run.evaluate import evaluate as evaluate_run
     from kvbench_core.run.export import export_table
 
+    if not registry.all(MetricSpec):
+        click.echo(f"No metric is installed; try: pip install {METRIC_PACKAGE}", err=True)
     with progress(quiet) as listener:
         result = evaluate_run(store, registry, metrics, listener)
     export_table(store)

@@ -134,9 +134,7 @@ def run(
 
     registry = build_registry()
     _check_installed(registry, backend)
-    scored_by = split_names(metrics)
-    for name in scored_by:
-        registry.find(MetricSpec, name)
+    scored_by = _metrics(registry, metrics)
     plan = make_plan(
         registry,
         backend=backend,
@@ -149,19 +147,18 @@ def run(
         device=device,
         kernel=kernel,
     )
-    store = RunStore(out or Path("runs") / datetime.now().astimezone().strftime("%Y%m%d-%H%M%S"))
+    store = RunStore(out or Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}")
     with progress(quiet) as listener:
         outcome = run_plan(plan, store, registry, listener, given=given_options(ctx))
     if preview:
         write_previews(plan, store)
+    export_table(store)
     failed = outcome.failed
-    if no_evaluate:
-        export_table(store)
-    else:
-        failed += score(store, registry, scored_by or None, quiet).failed
+    if not no_evaluate:
+        failed += score(store, registry, scored_by, quiet).failed
     show(store, as_json)
     if not as_json:
-        _where(store.root, preview)
+        click.echo(_where(store.root, preview))
     ctx.exit(1 if failed else 0)
 
 
@@ -171,6 +168,14 @@ def _check_installed(registry: Registry, backend: str) -> None:
             f"no video generator is installed; try: pip install {BACKEND_PACKAGE} {METHOD_PACKAGE}"
         )
     registry.find(BackendSpec, backend)
+
+
+def _metrics(registry: Registry, texts: tuple[str, ...]) -> list[str] | None:
+    """The metrics that were named, all known; ``None`` stands for every one."""
+    names = split_names(texts)
+    for name in names:
+        registry.find(MetricSpec, name)
+    return names or None
 
 
 def _default_methods(registry: Registry) -> list[str]:
@@ -191,11 +196,15 @@ def _suite(registry: Registry, name: str | None) -> Suite | None:
     if name is None:
         return None
     path = Path(name)
-    return read_suite(path) if path.suffix.lower() in READERS else registry.suite(name)
+    is_file = path.suffix.lower() in READERS or path.is_file()
+    return read_suite(path) if is_file else registry.suite(name)
 
 
-def _where(root: Path, preview: bool) -> None:
-    click.echo(f"\nvideos (lossless): {root / 'videos'}")
-    if preview:
-        click.echo(f"videos for browsers: {root / 'previews'}")
-    click.echo(f"figures: {root / 'cells.parquet'}; the table again: kvbench report {root}")
+def _where(root: Path, preview: bool) -> str:
+    lines = [
+        f"\nvideos (lossless):  {root / 'videos'}",
+        f"videos to look at:  {root / 'previews'}" if preview else "",
+        f"all figures:        {root / 'cells.parquet'}",
+        f"this table again:   kvbench report {root}",
+    ]
+    return "\n".join(line for line in lines if line)

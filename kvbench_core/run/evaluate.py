@@ -15,7 +15,6 @@ from kvbench_core.run.listener import Listener, reason, title
 from kvbench_core.run.loaded_metric import LoadedMetric, load_metrics
 from kvbench_core.run.maker import describe, now
 from kvbench_core.run.records import CellRecord, Environment, ScoreRecord
-from kvbench_core.run.serial import NewerFormatError
 from kvbench_core.run.store import RunStore, file_sha256
 from kvbench_core.run.video import StoredVideo
 
@@ -101,8 +100,6 @@ def _pairing(record: CellRecord) -> tuple[str, int, int]:
 def _stored(store: RunStore, task: Task) -> ScoreRecord | None:
     try:
         return store.score(task.cell.cell.id, task.metric.name)
-    except NewerFormatError:
-        raise
     except StoreError:
         return None  # damaged: made again
 

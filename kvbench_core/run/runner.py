@@ -16,7 +16,7 @@ from kvbench_core.run.listener import Listener, reason, title
 from kvbench_core.run.maker import Maker, now
 from kvbench_core.run.plan import Plan
 from kvbench_core.run.records import CellKey, CellRecord, Manifest, Session, Status
-from kvbench_core.run.serial import NewerFormatError, with_whole_file
+from kvbench_core.run.serial import with_whole_file
 from kvbench_core.run.store import FOREVER, RunStore
 from kvbench_core.run.video import StoredVideo, write_preview
 from kvbench_core.suite import prompt_digest
@@ -124,8 +124,6 @@ class Sharing:
         for cell in self.plan.cells:
             try:
                 record = self.store.cell(cell.id)
-            except NewerFormatError:
-                raise
             except StoreError as error:
                 self.listener.note(f"{error}; the cell is made again")
                 continue
@@ -146,8 +144,6 @@ class Sharing:
         """The cell's record, unless it is damaged or of a failure before this run."""
         try:
             record = self.store.cell(cell.id)
-        except NewerFormatError:
-            raise
         except StoreError:
             return None
         if record is None or self._old_failures.get(cell.id) == record.finished:

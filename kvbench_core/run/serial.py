@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from cattrs import Converter, transform_error
 
-from kvbench_core.errors import StoreError
+from kvbench_core.errors import KvbenchError, StoreError
 from kvbench_core.run.records import FORMAT_VERSION
 
 RecordT = TypeVar("RecordT")
@@ -61,7 +61,8 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT:
 
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such file.
-        StoreError: the file is damaged, or of a newer format version.
+        StoreError: the file is damaged.
+        NewerFormatError: a later kvbench wrote it.
     """
     try:
         state = path.stat()
@@ -88,7 +89,8 @@ def check_version(path: Path, data: object) -> None:
     """Refuse what a later kvbench wrote.
 
     Raises:
-        StoreError: there is no format version, or one that this kvbench does not know.
+        StoreError: there is no format version.
+        NewerFormatError: it is one that this kvbench does not know.
     """
     version = data.get("format_version") if isinstance(data, dict) else None
     if type(version) is not int or version < 1:
@@ -100,8 +102,11 @@ def check_version(path: Path, data: object) -> None:
         )
 
 
-class NewerFormatError(StoreError):
-    """A file is not damaged but written by a later kvbench; it must not be overwritten."""
+class NewerFormatError(KvbenchError):
+    """A file is not damaged but written by a later kvbench; it must not be overwritten.
+
+    No :class:`StoreError`, so that nobody takes it for damage that a new cell would mend.
+    """
 
 
 def _why(error: BaseException, _: type | None) -> str:

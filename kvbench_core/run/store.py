@@ -13,10 +13,11 @@ from filelock import FileLock, Timeout
 from kvbench_core.errors import StoreError
 from kvbench_core.run.compatible import merged
 from kvbench_core.run.records import CellRecord, Manifest, ScoreRecord, Session, Status
-from kvbench_core.run.serial import NewerFormatError, read_record, write_record
+from kvbench_core.run.serial import read_record, write_record
 
 MANIFEST = "manifest.json"
 FOREVER = -1.0
+ABSENT = (FileNotFoundError, NotADirectoryError)
 FOLDERS = ("locks", "cells", "videos", "previews", "scores")  # the first marks a run directory
 
 
@@ -35,7 +36,7 @@ class RunStore:
         """An existing run directory.
 
         Raises:
-            StoreError: there is none, or a later kvbench wrote it.
+            KvbenchError: there is none, or a later kvbench wrote it.
         """
         store = cls(root)
         store.manifest()
@@ -47,10 +48,10 @@ class RunStore:
         Raises:
             StoreError: the directory holds something else, or a run that differs.
         """
-        occupied = self.root.is_dir() and any(self.root.iterdir())
-        if occupied and not (self.root / MANIFEST).exists() and not (self.root / "locks").is_dir():
-            raise StoreError(f"{self.root} is not empty and holds no run; choose another --out")
         try:
+            occupied = self.root.is_dir() and any(self.root.iterdir())
+            if occupied and not any((self.root / name).exists() for name in (MANIFEST, "locks")):
+                raise StoreError(f"{self.root} is not empty and holds no run; choose another --out")
             for folder in FOLDERS:
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -65,11 +66,11 @@ class RunStore:
         """What the directory is.
 
         Raises:
-            StoreError: there is no manifest, it is damaged, or a later kvbench wrote it.
+            KvbenchError: there is no manifest, it is damaged, or a later kvbench wrote it.
         """
         try:
             return read_record(self.root / MANIFEST, Manifest)
-        except (FileNotFoundError, NotADirectoryError):
+        except ABSENT:
             raise StoreError(f"{self.root} is no run directory: it has no {MANIFEST}") from None
 
     def update(self, change: Callable[[Manifest], Manifest]) -> Manifest:
@@ -118,7 +119,7 @@ class RunStore:
         """
         try:
             record = read_record(self.root / "cells" / f"{cell_id}.json", CellRecord)
-        except FileNotFoundError:
+        except ABSENT:
             return None
         if record.cell.id != cell_id:
             raise StoreError(f"cells/{cell_id}.json is damaged: it describes {record.cell.id}")
@@ -141,8 +142,6 @@ class RunStore:
         for path in sorted((self.root / "cells").glob("[!.]*.json")):
             try:
                 record = self.cell(path.stem)
-            except NewerFormatError:
-                raise
             except StoreError as error:
                 problems.append(str(error))
                 continue
@@ -162,7 +161,7 @@ class RunStore:
         """One metric's result for one cell, or ``None``; a damaged one raises like a cell."""
         try:
             record = read_record(self.score_path(cell_id, metric), ScoreRecord)
-        except FileNotFoundError:
+        except ABSENT:
             return None
         if (record.cell, record.metric) != (cell_id, metric):
             raise StoreError(f"scores/{cell_id}/{metric}.json is damaged: it is another's")
@@ -171,7 +170,10 @@ class RunStore:
     def put_score(self, record: ScoreRecord) -> None:
         """Store a metric's result; the caller holds the cell's score lock."""
         path = self.score_path(record.cell, record.metric)
-        path.parent.mkdir(exist_ok=True)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot create {path.parent}: {error.strerror or error}") from error
         write_record(path, record)
 
     def scores(self, cell_id: str) -> tuple[list[ScoreRecord], list[str]]:
@@ -181,8 +183,6 @@ class RunStore:
         for path in sorted((self.root / "scores" / cell_id).glob("[!.]*.json")):
             try:
                 record = self.score(cell_id, path.stem)
-            except NewerFormatError:
-                raise
             except StoreError as error:
                 problems.append(str(error))
             else:
