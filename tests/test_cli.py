@@ -220,8 +220,8 @@ def test_the_table_of_commands_is_complete():
     assert {"budget", "doctor", "conformance", *MINE} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"], ["--version"]])
-def test_nothing_heavy_is_imported_to_talk(toy_site: Path, arguments: list[str]):
+@pytest.mark.parametrize("arguments", ["--help", "list", "run --help", "--version", "report RUN"])
+def test_nothing_heavy_is_imported_to_talk(toy_site: Path, once: Path, arguments: str):
     script = (
         "import sys\nfrom kvbench_core.cli import main\n"
         "main(sys.argv[1:], standalone_mode=False)\n"
@@ -230,7 +230,7 @@ def test_nothing_heavy_is_imported_to_talk(toy_site: Path, arguments: list[str])
     )
     folder = Path(__file__).parent
     result = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        [sys.executable, "-c", script, *arguments.replace("RUN", str(once)).split()],
         env={**os.environ, "PYTHONPATH": f"{toy_site}{os.pathsep}{folder}"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
