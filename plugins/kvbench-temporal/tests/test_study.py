@@ -72,7 +72,8 @@ def test_the_newest_chunk_gets_the_newest_codec(registry):
 
 
 @pytest.mark.parametrize(
-    ("method", "published"), [("AGE_TIER_INT2", 4.4145), ("AGE_TIER_INT4", 3.1843)]
+    ("method", "published"),
+    [("AGE_TIER_INT2", 4.4145), ("AGE_TIER_INT4", 3.1843), ("TPTQ_INT2", 2.7166)],
 )
 def test_ratio_is_the_published_one_without_index_lists(registry, method, published):
     policy = registry.policy(method)
@@ -82,8 +83,9 @@ def test_ratio_is_the_published_one_without_index_lists(registry, method, publis
 
 def test_presets_are_the_study_s_families(registry):
     families = {n: entry.spec.family for n, entry in registry.all(PolicySpec).items()}
-    assert [n for n, f in families.items() if f == "AGE_TIER"] == ["AGE_TIER_INT2", "AGE_TIER_INT4"]
-    assert {"AGE_TIER_INT2", "AGE_TIER_INT4"} <= set(registry.select(["study"]))
+    ours = {n: f for n, f in families.items() if f in ("AGE_TIER", "TPTQ")}
+    assert ours == {"AGE_TIER_INT2": "AGE_TIER", "AGE_TIER_INT4": "AGE_TIER", "TPTQ_INT2": "TPTQ"}
+    assert set(ours) <= set(registry.select(["study"]))
 
 
 def test_parameters_can_be_replaced(registry):
