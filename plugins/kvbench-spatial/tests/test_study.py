@@ -14,6 +14,7 @@ from kvbench_core.conformance.rollout import open_session, play, run_pass
 from kvbench_core.errors import PluginError
 from kvbench_core.geometry import CacheGeometry
 from kvbench_core.integration import integrate
+from kvbench_core.naming import split_integration
 from kvbench_core.plugins import Plugins, load_plugins
 from kvbench_core.registry import build_registry
 from kvbench_core.specs import PolicySpec
@@ -101,7 +102,7 @@ def test_streaming_keeps_what_reconstruct_wears_out(registry):
     errors = {}
     for method in (FG4_BG4, f"{FG4_BG4}@reconstruct", "RTN_INT4"):
         inputs = Inputs.make(GEOMETRY, chunks=CHUNKS)
-        name, _, integration = method.partition("@")
+        name, integration = split_integration(method)
         played = play(integrate(registry.policy(name), integration), inputs)
         oldest = slice(0, GEOMETRY.tokens_per_chunk)
         content = played.contents[-1][0].k[:, oldest]
