@@ -54,7 +54,8 @@ class FrameStore:
         keys = geometry.tokens_per_frame // self.tokens_per_key
         shape = (2, geometry.batch, len(frames) * keys, geometry.heads, geometry.head_dim)
         k, v = torch.empty(shape, dtype=context.dtype, device=context.device)
-        self._decode(self._picked(self._slots(frames)), len(frames), k, v)
+        if not k.is_meta:
+            self._decode(self._picked(self._slots(frames)), len(frames), k, v)
         return by_frame(k, keys), by_frame(v, keys)
 
     def read(self, first: int, last: int, k_out: Tensor, v_out: Tensor) -> None:
