@@ -21,8 +21,8 @@ class Magnitude:
         """Count in whole frames of values, ``[batch, token, head, dim]``."""
         positions = len(self._mean)
         frames = v.shape[1] // positions
-        magnitude = v.abs().view(v.shape[0], frames, positions, -1)
-        magnitude = magnitude.mean(dim=(0, 3), dtype=torch.float32)
+        by_frame = v.abs().view(v.shape[0], frames, positions, *v.shape[2:])
+        magnitude = by_frame.mean(dim=(0, 3, 4), dtype=torch.float32)
         mean = magnitude.mean(dim=0)
         # Deviations from the means are summed, not squares: those would cancel where a position
         # hardly changes, which is what this is about.

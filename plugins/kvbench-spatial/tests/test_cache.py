@@ -182,3 +182,24 @@ def test_a_rollout_of_single_frames_starts_as_foreground():
     added = played.contents[-1][0].k - inputs.k[0]
     assert (added[:, :21].float().mean((0, 2, 3)) > 4).all()
     assert (added[:, 21:].float().mean((0, 2, 3)) < 2).any()
+
+
+def test_keys_and_values_of_any_strides():
+    inputs = Inputs.make(GEOMETRY, chunks=2)
+    apart = evolve(
+        inputs,
+        k=tuple(k.transpose(1, 2).contiguous().transpose(1, 2) for k in inputs.k),
+        v=tuple(v.mT.contiguous().mT for v in inputs.v),
+    )
+    policy = compose([mean(4), Spatial(mean(3))])
+    contents = []
+    for which in (inputs, apart):
+        session = open_session(policy, which)
+        for chunk in range(2):
+            *_, step = which.steps(chunk)
+            span = slice(step.start, step.stop)
+            session.begin_pass(step)
+            session.attend(0, which.q[0][:, span], which.k[0][:, span], which.v[0][:, span])
+        contents.append(session.layers[0].materialise(2 * GEOMETRY.tokens_per_chunk))
+    assert torch.equal(contents[0].k, contents[1].k)
+    assert torch.equal(contents[0].v, contents[1].v)
