@@ -1,0 +1,198 @@
+"""Planned compression of the study's methods beside the published ratios; the methods overview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from benchmarks.methods import family_of, methods_option, selected, usable
+from benchmarks.pages import Row, code, docs_option, provenance, table, update
+from kvbench_core.backend import Backend
+from kvbench_core.budget import Footprint, footprint
+from kvbench_core.published import GIB, MethodFigures, layer_budgets, method_figures
+from kvbench_core.registry import Registry, build_registry
+from kvbench_core.specs import PolicySpec
+
+FRAMES = 42
+TOKENS_PER_FRAME = 1560
+BACKEND = "wan-1.3b"
+NOTEWORTHY = 0.5  # percent
+INDEX_BYTES, MASK_BYTES = 8, 1  # of the study's lists, for each token of a layer
+
+REASONS = {
+    "AGE_TIER": "the study counts 9 bytes of index lists and mask per token and layer; tiers are "
+    "contiguous here and need none",
+    "TPTQ": "the study counts 9 bytes of index lists and mask per token and layer, and outliers, "
+    "whose number depends on the data (none are planned)",
+    "QAQ": "outliers, 6 bytes each, depend on the data: none are planned",
+    "SPATIAL_MIXED": "the study counts 9 bytes of index lists and mask per token and layer; here "
+    "one bit per position and chunk, at the share of foreground that the preset aims at",
+    "FLOWCACHE": "the study counts 8 or 9 bytes of index list per kept token; here frames "
+    "only ever move to a lower tier, so a tier may hold fewer frames than its size allows",
+}
+PUBLISHED_SHARE = {
+    "SPATIAL_MIXED_FG_RTN_INT4_BG_RTN_INT2": (
+        "SPATIAL_MIXED_FG_RTN_INT4_BG_RTN_INT2(target_share=0.66)"
+    ),
+}
+OPTIONS_WITH_CONTAINER = ("RTN_INT2", "RTN_INT4", "KIVI_INT2", "KIVI_INT4")
+
+
+@click.command()
+@methods_option
+@docs_option
+@click.pass_context
+def main(ctx: click.Context, methods: str, docs: Path) -> None:
+    """Write docs/ratios.md and docs/methods.md.
+
+    Nothing is generated: stored bytes are those of a rollout of 42 latent frames on tensors
+    without memory, at the geometry of Wan 2.1 1.3B.
+    """
+    registry = build_registry()
+    backend = registry.backend(BACKEND)
+    plans = {
+        name: footprint(policy, backend, FRAMES)
+        for name, policy in selected(registry, methods).items()
+    }
+    for name, policy in usable(registry, at_published_share(plans)).items():
+        plans[name] = footprint(policy, backend, FRAMES)
+    rows = [comparison(registry, name, plan) for name, plan in plans.items()]
+    update(
+        docs / "ratios.md",
+        {
+            "provenance": provenance(ctx, "ratios"),
+            "ratios": table(rows),
+            "reasons": reasons(registry, plans),
+            "containers": table(list(containers(registry, backend))),
+        },
+    )
+    update(docs / "methods.md", {"methods": table(overview(registry, plans))})
+
+
+def at_published_share(plans: Mapping[str, Footprint]) -> list[str]:
+    """Methods whose size depends on the data, at the share that the published size amounts to."""
+    return [text for name, text in PUBLISHED_SHARE.items() if name in plans]
+
+
+def published(name: str) -> MethodFigures | None:
+    """The MovieGen figures of a preset, whatever its parameters here."""
+    return method_figures("moviegen").get(name.partition("(")[0])
+
+
+def difference(name: str, plan: Footprint) -> float | None:
+    """How far our ratio is above the published one, in percent."""
+    figures = published(name)
+    if figures is None or figures.compression_ratio is None:
+        return None
+    return 100 * (plan.compression_ratio / figures.compression_ratio - 1)
+
+
+def comparison(registry: Registry, name: str, plan: Footprint) -> Row:
+    """One method, ours against the study's accounting."""
+    figures = published(name)
+    above = difference(name, plan)
+    lists = index_bytes(name, family_of(registry, name), plan)
+    return {
+        "method": code(name),
+        "stored bytes": f"{plan.stored_bytes:,}",
+        "ratio": f"{plan.compression_ratio:.4f}",
+        "published": _number(figures and figures.compression_ratio),
+        "published without index lists": _without(figures, lists),
+        "above published %": "-" if above is None else f"{above:+.2f}",
+    }
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _without(figures: MethodFigures | None, lists: int) -> str:
+    if figures is None or figures.compressed_kv_bytes is None:
+        return "-"
+    dense = method_figures("moviegen")["BF16"].compressed_kv_bytes
+    assert dense is not None
+    return f"{dense / (figures.compressed_kv_bytes - lists):.4f}"
+
+
+def index_bytes(name: str, family: str, plan: Footprint) -> int:
+    """Bytes of lists and masks in the published size of a method, all layers."""
+    layers = len(layer_budgets("moviegen"))
+    tokens = layers * plan.frames * TOKENS_PER_FRAME
+    if family in ("AGE_TIER", "TPTQ", "SPATIAL_MIXED") or name == "FLOWCACHE_HYBRID_INT2":
+        return tokens * (INDEX_BYTES + MASK_BYTES)
+    if name == "FLOWCACHE_ADAPTIVE_INT2":
+        return tokens * INDEX_BYTES
+    if "PRUNE" not in name:
+        return 0
+    pruned = sum(_pruned(layer.scale, name, plan.frames) for layer in layer_budgets("moviegen"))
+    spans = 16 * pruned if "SOFT" in name else 0
+    return (tokens - pruned * TOKENS_PER_FRAME) * INDEX_BYTES + spans
+
+
+def _pruned(scale: float, name: str, frames: int) -> int:
+    """Frames that the study's rule prunes in a layer of this scale."""
+    old = frames - max(1, round(min(0.25 * scale, 1) * frames))
+    rest = old - max(1, round(0.1 * scale * old))
+    return rest - max(1, round((0.3 if name == "FLOWCACHE_PRUNE_INT2" else 0.45) * scale * rest))
+
+
+def reasons(registry: Registry, plans: dict[str, Footprint]) -> str:
+    """Why a family's ratio is off by more than half a percent, for those that are."""
+    off: dict[str, list[str]] = {}
+    for name, plan in plans.items():
+        above = difference(name, plan)
+        if above is not None and abs(above) > NOTEWORTHY:
+            off.setdefault(family_of(registry, name), []).append(f"`{name}` {above:+.2f} %")
+    lines = [f"- {', '.join(names)}: {REASONS[family]}." for family, names in off.items()]
+    return "\n".join(lines) or f"No method is off by more than {NOTEWORTHY} %."
+
+
+def containers(registry: Registry, backend: Backend) -> Iterator[Row]:
+    """Codes packed, in bytes and in 16-bit integers, against the published peak."""
+    figures = method_figures("moviegen")
+    reference = figures["BF16"]
+    assert reference.compressed_kv_bytes is not None
+    besides = reference.peak_vram_bytes - reference.compressed_kv_bytes
+    for name in OPTIONS_WITH_CONTAINER:
+        for width, text in ((None, name), (8, _wide(name, 8)), (16, _wide(name, 16))):
+            for policy in usable(registry, [text]).values():
+                plan = footprint(policy, backend, FRAMES)
+                peak = plan.stored_bytes + besides
+                yield {
+                    "method": code(text),
+                    "bits per code": width or "packed",
+                    "cache GiB": f"{plan.stored_bytes / GIB:.4f}",
+                    "ratio": f"{plan.compression_ratio:.3f}",
+                    "with all else GiB": f"{peak / GIB:.4f}",
+                    "published peak GiB": f"{figures[name].peak_vram_bytes / GIB:.4f}",
+                    "difference bytes": f"{peak - figures[name].peak_vram_bytes:+,}",
+                }
+
+
+def _wide(name: str, bits: int) -> str:
+    return f"{name}(container_bits={bits})"
+
+
+def overview(registry: Registry, plans: dict[str, Footprint]) -> Sequence[Row]:
+    """What each method is, one line each."""
+    entries = registry.all(PolicySpec)
+    rows = []
+    for name in (name for name in plans if name in entries):
+        plan, spec = plans[name], registry.find(PolicySpec, name)
+        rows.append(
+            {
+                "method": code(name),
+                "family": spec.family,
+                "ratio": f"{plan.compression_ratio:.3f}",
+                "summary": spec.summary,
+                "expression": code(spec.expression),
+                "package": entries[name].plugin.package,
+            }
+        )
+    return sorted(rows, key=lambda row: row["family"] != "BF16")
+
+
+if __name__ == "__main__":
+    main()
