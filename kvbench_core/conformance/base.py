@@ -41,14 +41,11 @@ class Conformance:
 
 
 def _refuse_replacements(cls: type[Conformance]) -> None:
-    shipped = {
-        name
-        for base in cls.__mro__
-        if base.__module__.startswith(SHIPPED)
-        for name in vars(base)
-        if not name.startswith("__")
-    }
-    allowed = cls.overridable | {"known_failures", "package"}
+    bases = [base for base in cls.__mro__ if base.__module__.startswith(SHIPPED)]
+    shipped = {name for base in bases for name in vars(base) if not name.startswith("__")}
+    allowed = {"known_failures", "package"}.union(
+        *(vars(base).get("overridable", ()) for base in bases)
+    )
     for name in vars(cls):
         if name in shipped and name not in allowed:
             raise TypeError(

@@ -84,6 +84,20 @@ class AttentionClauses(Conformance):
     ) -> None:
         _check_attention(attached, Inputs.telling(geometry), "P6")
 
+    @pytest.mark.parametrize("integration", ["reconstruct"])
+    def test_p19_the_first_chunk_is_the_same_in_both_integrations(
+        self, policy: Policy, attached: Policy
+    ) -> None:
+        inputs = Inputs.make()
+        streamed, rebuilt = play(policy, inputs).outputs, play(attached, inputs).outputs
+        for one, other in zip(streamed[: inputs.passes], rebuilt, strict=False):
+            for a, b in zip(one, other, strict=True):
+                error = (a.float() - b.float()).norm() / a.float().norm()
+                assert error <= ROUNDING, (
+                    "P19: the first chunk has no history, so reconstructing it changes nothing; "
+                    f"its attention is off by {error:.1%}"
+                )
+
     def test_p7_noisy_passes_leave_no_trace(self, policy: Policy) -> None:
         quiet, noisy = Inputs.make(), Inputs.make()
         noisy = evolve(noisy, noise=100 * noisy.noise.flip(1))

@@ -38,7 +38,9 @@ class SuiteConformance(Conformance):
             f"S2: a prompt's index is its place, since its seed follows from it; got {indices[:9]}"
         )
 
-    def test_s3_a_suite_is_always_the_same(self, kvbench_suite: str) -> None:
+    def test_s3_a_suite_is_always_the_same(self, kvbench_suite: str | None) -> None:
+        if kvbench_suite is None:
+            pytest.skip("the suite has no registered name")
         spec = build_registry().find(SuiteSpec, kvbench_suite)
         suites = []
         for seed in (1, 2):
