@@ -12,7 +12,7 @@ from torch import Tensor
 from kvbench_core.cache import ErrorBound, Planes
 from kvbench_quant.grouped import GroupedCodec
 from kvbench_quant.packing import store, unpack
-from kvbench_quant.symmetric import LARGEST_SCALE, smallest_scale
+from kvbench_quant.symmetric import LARGEST_SCALE, scale_limits
 
 LARGEST = LARGEST_SCALE  # so that minimum + qmax * scale is finite in fp16 too
 
@@ -128,8 +128,8 @@ class ClampedAffine(Affine):
 
     def encode_groups(self, groups: Tensor) -> AffinePlanes:
         low, high = self._range(groups)
-        smallest = smallest_scale(groups.dtype)
-        scale = (high - low).div_(self.qmax).clamp_(smallest, LARGEST_SCALE)
+        limits = scale_limits(groups.dtype, self.qmax)
+        scale = (high - low).div_(self.qmax).clamp_(*limits)
         zero_point = low.neg_().div_(scale).round_().clamp_(0, self.qmax)
         levels = torch.div(groups, scale).add_(zero_point)
         return self._planes(levels, scale.half(), zero_point.half())

@@ -80,7 +80,8 @@ def gather(x: Tensor, chosen: Tensor, group_tokens: int) -> SparsePlanes:
     cells = pad(chosen, (0, 0, 0, 0, 0, missing)) if missing else chosen
     batch, group, place = cells.view(x.shape[0], groups, elements).nonzero(as_tuple=True)
     counts = torch.bincount(batch * groups + group, minlength=x.shape[0] * groups)
-    values = x[chosen].clamp(-LARGEST_VALUE, LARGEST_VALUE).half()
+    # In float32, because the largest fp16 number is no bf16 number.
+    values = x[chosen].float().clamp_(-LARGEST_VALUE, LARGEST_VALUE).half()
     return SparsePlanes(counts.view(x.shape[0], groups).to(integers), place.to(integers), values)
 
 

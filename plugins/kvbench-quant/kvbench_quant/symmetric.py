@@ -20,10 +20,12 @@ SCALE_FLOOR = 1e-8
 LARGEST_SCALE = 65280.0  # the largest number that fp16 and bf16 both hold
 
 
-def smallest_scale(dtype: torch.dtype) -> float:
-    """The study's 1e-8, or where that would be zero (fp16) the smallest number above zero."""
+def scale_limits(dtype: torch.dtype, qmax: int) -> tuple[float, float]:
+    """Smallest and largest scale for input of ``dtype``, both numbers of that dtype."""
     limits = torch.finfo(dtype)
-    return float(max(SCALE_FLOOR, limits.tiny * limits.eps))
+    smallest = max(SCALE_FLOOR, limits.tiny * limits.eps)  # 1e-8 would be zero in fp16
+    # What comes back is qmax * s, which fp16 must hold too where it is the input's dtype.
+    return smallest, LARGEST_SCALE / (qmax if dtype == torch.float16 else 1)
 
 
 @frozen(eq=False)
@@ -67,10 +69,8 @@ class Symmetric(GroupedCodec):
 
     def scale(self, groups: Tensor) -> Tensor:
         """``[batch, group, 1, head, dim]`` in the dtype of ``groups``, finite and above zero."""
-        # What comes back is qmax * s, which fp16 must hold too where it is the input's dtype.
-        largest = LARGEST_SCALE / (self.qmax if groups.dtype == torch.float16 else 1)
-        smallest = smallest_scale(groups.dtype)
-        return groups.abs().amax(2, keepdim=True).div_(self.qmax).clamp_(smallest, largest)
+        limits = scale_limits(groups.dtype, self.qmax)
+        return groups.abs().amax(2, keepdim=True).div_(self.qmax).clamp_(*limits)
 
     def encode_groups(self, groups: Tensor) -> SymmetricPlanes:
         scale = self.scale(groups)
