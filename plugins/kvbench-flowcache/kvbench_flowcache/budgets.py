@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from attrs import frozen
 
 from kvbench_core.errors import ParameterError
+from kvbench_core.published import BENCHMARKS, layer_budgets
 
-PUBLISHED = ("moviegen", "storyeval")
 RAMP = (0.75, 1.25)
 LARGEST_SCALE = 10.0
 LARGEST_FILE_BYTES = 100_000
@@ -31,10 +30,10 @@ class LayerScales:
 
     def at(self, layer: int, layers: int) -> float:
         """The scale of layer ``layer`` out of ``layers``, interpolated linearly in depth."""
-        depth = 0.5 if layers == 1 else layer / (layers - 1)
-        position = depth * (len(self.scales) - 1)
-        below = min(int(position), len(self.scales) - 1)
-        above = min(below + 1, len(self.scales) - 1)
+        last = len(self.scales) - 1
+        position = last / 2 if layers == 1 else layer * last / (layers - 1)
+        below = min(int(position), last)
+        above = min(below + 1, last)
         return self.scales[below] + (position - below) * (self.scales[above] - self.scales[below])
 
 
@@ -48,9 +47,9 @@ def load_scales(owner: str, budgets: object) -> LayerScales:
         return LayerScales((1.0,))
     if budgets == "ramp":
         return LayerScales(RAMP)
-    if budgets in PUBLISHED:
-        table = files("kvbench_flowcache") / "layer_budgets" / f"{budgets}.csv"
-        return LayerScales(_parsed(table.read_text(encoding="utf-8")))
+    for benchmark in BENCHMARKS:
+        if budgets == benchmark:
+            return LayerScales(tuple(layer.scale for layer in layer_budgets(benchmark)))
     try:
         if not isinstance(budgets, str):
             raise ValueError("this is no text")
@@ -66,7 +65,7 @@ def check_layers(owner: str, budgets: str, scales: LayerScales, layers: int) -> 
     Raises:
         ParameterError: with both numbers of layers.
     """
-    named = budgets in ("even", "ramp", *PUBLISHED)
+    named = budgets in ("even", "ramp", *BENCHMARKS)
     if not named and len(scales.scales) != layers:
         rule = f"a table of {layers} layers, as the model has (this one has {len(scales.scales)})"
         raise ParameterError(owner, "layer_budgets", rule, budgets)
