@@ -14,7 +14,7 @@ from kvbench_core.registry import build_registry
     [("RTN_INT2", 16, 19.9831), ("RTN_INT4", 16, 19.9831), ("RTN_INT4", 8, None)],
 )
 def test_held_bytes_explain_the_published_peak(method, bits, gib):
-    """BF16's published peak less its cache, plus what the containers hold, is the published peak."""
+    """BF16's published peak less its cache, plus what containers hold, is the published peak."""
     pytest.importorskip("kvbench_selfforcing_wan")
     registry = build_registry()
     policy = registry.policy(f"{method}(container_bits={bits})")
