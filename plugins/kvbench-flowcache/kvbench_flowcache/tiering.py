@@ -71,8 +71,8 @@ class Hybrid(Tiering):
 
     def _check_groups(self, codec: KVCodec, tokens_per_frame: int) -> None:
         if codec.group_tokens > tokens_per_frame:
-            rule = f"a codec whose groups fit into a latent frame of {tokens_per_frame} tokens"
-            raise ParameterError(self.name, "codec", rule, codec)
+            rule = f"at most the {tokens_per_frame} tokens of a latent frame"
+            raise ParameterError(self.name, "every codec's group_tokens", rule, codec.group_tokens)
 
     def promise(self, codec: KVCodec) -> Promise:
         path = list(dict.fromkeys(self.codecs(codec).values()))

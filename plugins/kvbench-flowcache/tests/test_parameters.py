@@ -65,5 +65,5 @@ def test_bad_parameters(part):
 def test_groups_longer_than_a_frame_are_refused_before_the_rollout():
     policy = build_registry().policy("rtn(bits=4)+prune(newest=rtn(bits=8, group_tokens=32))")
     geometry = CacheGeometry(layers=1, heads=1, head_dim=8, grid=(4, 6))
-    with pytest.raises(KvbenchError, match="groups fit into a latent frame of 24 tokens"):
+    with pytest.raises(KvbenchError, match="the 24 tokens of a latent frame; got 32"):
         CacheSession(policy, geometry, dtype=torch.float32)
