@@ -9,7 +9,16 @@ import click
 from attrs import define, field
 
 from benchmarks.methods import family_of, selected
-from benchmarks.pages import Row, code, docs_option, provenance, table, update, write_csv
+from benchmarks.pages import (
+    Row,
+    code,
+    docs_option,
+    provenance,
+    single_thread,
+    table,
+    update,
+    write_csv,
+)
 from benchmarks.rollouts import CHUNKS, FAMILIES, Tensors, correlated, draw, play, relative_error
 from kvbench_core.geometry import Step
 from kvbench_core.integration import INTEGRATIONS, integrate
@@ -85,6 +94,7 @@ def main(
     ctx: click.Context, methods: str, tensors: str, seed: int, chunks: int, docs: Path
 ) -> None:
     """Write docs/accumulated-error.md and docs/accumulated-error.csv."""
+    single_thread()
     registry = build_registry()
     rollout = draw(TENSORS[tensors], seed=seed, chunks=chunks)
     measured = {

@@ -10,7 +10,16 @@ import torch
 from attrs import frozen
 
 from benchmarks.methods import family_of, methods_option, selected, usable
-from benchmarks.pages import Row, code, docs_option, provenance, table, update, write_csv
+from benchmarks.pages import (
+    Row,
+    code,
+    docs_option,
+    provenance,
+    single_thread,
+    table,
+    update,
+    write_csv,
+)
 from benchmarks.rollouts import CHUNKS, FAMILIES, Played, Tensors, draw, play, relative_error
 from kvbench_core.policy import Policy
 from kvbench_core.registry import build_registry
@@ -71,6 +80,7 @@ def measure(
 @click.pass_context
 def main(ctx: click.Context, methods: str, seed: int, chunks: int, docs: Path) -> None:
     """Write docs/errors.md and docs/errors.csv."""
+    single_thread()
     registry = build_registry()
     policies = selected(registry, methods)
     policies |= usable(registry, [text for text in VARIANTS if text.partition("(")[0] in policies])

@@ -36,6 +36,11 @@ class PageError(click.ClickException):
     """A page cannot take a generated block."""
 
 
+def single_thread() -> None:
+    """One thread for torch: what these scripts compute is too small to gain by more."""
+    torch.set_num_threads(1)
+
+
 def table(rows: Sequence[Row]) -> str:
     """A Markdown table; texts go in as they are, headings named in ``LEFT`` to the left."""
     names = list(rows[0]) if rows else []
@@ -112,7 +117,7 @@ def provenance(ctx: click.Context, script: str, *notes: str) -> str:
     return "\n".join(
         [
             f"Made by `{command}` on {_processor()}, {os.cpu_count()} cores, "
-            f"{torch.get_num_threads()} threads; {platform.system()}, Python {here.python}, "
+            f"threads used: {torch.get_num_threads()}; {platform.system()}, Python {here.python}, "
             f"{versions}; {revision}.",
             *notes,
         ]

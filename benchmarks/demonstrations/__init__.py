@@ -1,0 +1,1 @@
+"""One demonstration for each known defect of the published study."""

@@ -1,0 +1,193 @@
+"""All methods of the study on the built-in generator, beside the published order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+from attrs import field, frozen
+
+from benchmarks.pages import Row, code, docs_option, provenance, table, update, write_csv
+from benchmarks.stats import Interval, bootstrap, ranks, spearman
+from kvbench_core.published import method_figures
+from kvbench_core.report.table import Row as Line
+from kvbench_core.report.table import build_table
+from kvbench_core.run.records import Manifest
+from kvbench_core.run.store import RunStore
+
+METRICS = {"ssim": 4, "psnr": 2}
+FEW_PROMPTS = 10
+MOST_DISPLACED = 8
+
+
+@frozen(kw_only=True)
+class Result:
+    """A method's figures; ``scores`` by metric, over the prompts where it has one."""
+
+    line: Line
+    scores: Mapping[str, Interval] = field()
+
+    @property
+    def method(self) -> str:
+        """As it was asked for."""
+        return self.line.method
+
+
+def results(store: RunStore, seed: int) -> list[Result]:
+    """What a run directory holds, method by method."""
+    values: dict[tuple[str, str], dict[str, list[float]]] = {}
+    records, _ = store.cells(store.manifest())
+    for record in sorted(records, key=lambda record: record.cell.prompt):
+        mine = values.setdefault(record.cell.method.key, {})
+        for score in store.scores(record.cell.id)[0]:
+            for name in METRICS:
+                value = score.values.get(name)
+                if value is not None:
+                    mine.setdefault(name, []).append(value)
+    lines = {(line.method, line.integration): line for line in build_table(store).rows}
+    return [
+        Result(
+            line=lines[method.label, method.integration],
+            scores={
+                name: bootstrap(found, seed=seed)
+                for name, found in values.get(method.key, {}).items()
+            },
+        )
+        for method in store.manifest().methods
+        if (method.label, method.integration) in lines
+    ]
+
+
+@frozen(kw_only=True)
+class Order:
+    """Methods with an SSIM here and a published one, the reference left out."""
+
+    methods: Sequence[str]
+    here: Sequence[float]
+    published: Sequence[float]
+
+    @classmethod
+    def of(cls, found: Sequence[Result], *, prompts: int = 0) -> Order:
+        """Those whose published row has at least ``prompts`` prompts."""
+        figures = method_figures("moviegen")
+        both = [
+            (result.method, result.scores["ssim"].mean, figures[result.method].ssim)
+            for result in found
+            if not result.line.is_reference
+            and "ssim" in result.scores
+            and result.method in figures
+            and figures[result.method].prompts >= prompts
+        ]
+        return cls(
+            methods=[name for name, _, _ in both],
+            here=[here for _, here, _ in both],
+            published=[there for _, _, there in both],
+        )
+
+    @property
+    def spearman(self) -> float:
+        """Rank correlation of the two columns."""
+        return spearman(self.here, self.published)
+
+    def displaced(self) -> list[Row]:
+        """The methods whose ranks differ most; rank 1 is the most faithful."""
+        mine, theirs = (ranks([-x for x in column]) for column in (self.here, self.published))
+        rows = [
+            {
+                "method": code(name),
+                "SSIM here": f"{here:.4f}",
+                "rank here": f"{rank:g}",
+                "published SSIM": f"{there:.4f}",
+                "published rank": f"{other:g}",
+                "places gained": f"{other - rank:+g}",
+            }
+            for name, here, there, rank, other in zip(
+                self.methods, self.here, self.published, mine, theirs, strict=True
+            )
+        ]
+        return sorted(rows, key=lambda row: -abs(float(row["places gained"])))[:MOST_DISPLACED]
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@docs_option
+@click.pass_context
+def main(ctx: click.Context, run: Path, seed: int, docs: Path) -> None:
+    """Write docs/tiny-study.md and docs/tiny-study.csv from a finished RUN."""
+    store = RunStore.open(run)
+    found = results(store, seed)
+    every, whole = Order.of(found), Order.of(found, prompts=FEW_PROMPTS)
+    update(
+        docs / "tiny-study.md",
+        {
+            "provenance": provenance(ctx, "tiny_study", _made(store.manifest())),
+            "study": table([_row(result) for result in found]),
+            "correlation": (
+                f"Spearman rank correlation of SSIM with the published MovieGen column: "
+                f"{every.spearman:.3f} over {len(every.methods)} methods, {whole.spearman:.3f} "
+                f"over the {len(whole.methods)} with {FEW_PROMPTS} published prompts."
+            ),
+            "displaced": table(every.displaced()),
+        },
+    )
+    write_csv(docs / "tiny-study.csv", [_flat(result) for result in found])
+
+
+def _made(manifest: Manifest) -> str:
+    """How the run itself was made."""
+    request, session = manifest.request, manifest.sessions[-1]
+    given = " ".join(f"--{name.replace('_', '-')} {text}" for name, text in session.given.items())
+    here = session.environment
+    revision = f", revision {here.git.commit[:10]}" if here.git else ""
+    return (
+        f"The run: `kvbench run {given}`; backend {request.backend}, suite {request.suite}, "
+        f"{len(manifest.prompts)} prompts, {request.frames} latent frames, base seed "
+        f"{request.seed}, {here.device}, kernel {request.kernel}, threads used: {here.threads}"
+        f"{revision}."
+    )
+
+
+def _row(result: Result) -> Row:
+    line = result.line
+    runtime = line.runtime_ratio
+    return {
+        "method": code(line.method),
+        "ratio": "-" if line.compression_ratio is None else f"{line.compression_ratio:.3f}",
+        "time x BF16": "-" if runtime is None else f"{runtime.median:.2f}",
+        **{
+            {"ssim": "SSIM [95 %]", "psnr": "PSNR dB [95 %]"}[name]: (
+                result.scores[name].text(digits) if name in result.scores else "-"
+            )
+            for name, digits in METRICS.items()
+        },
+        "published SSIM": _published(line.method),
+    }
+
+
+def _published(method: str) -> str:
+    figures = method_figures("moviegen").get(method)
+    if figures is None:
+        return "-"
+    few = "" if figures.prompts >= FEW_PROMPTS else f" ({figures.prompts} prompts)"
+    return f"{figures.ssim:.4f}{few}"
+
+
+def _flat(result: Result) -> Row:
+    line = result.line
+    row: dict[str, object] = {
+        "method": line.method,
+        "prompts": line.cells,
+        "compression_ratio": line.compression_ratio,
+        "runtime_x_bf16": line.runtime_ratio.median if line.runtime_ratio else None,
+    }
+    for name in METRICS:
+        interval = result.scores.get(name)
+        for part in ("mean", "low", "high"):
+            row[f"{name}_{part}"] = getattr(interval, part, None)
+    return row
+
+
+if __name__ == "__main__":
+    main()
