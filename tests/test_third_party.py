@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from kvbench_core.conformance.inputs import PLAIN
+from kvbench_core.errors import ParameterError
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tests" / "third_party"
 GUIDE = ROOT / "docs" / "write-a-method.md"
@@ -62,17 +65,14 @@ def test_the_package_passes_its_own_tests(environment):
     assert re.search(r"1\d\d passed", done.stdout)
 
 
-def test_a_parameter_that_does_not_fit_is_one_sentence(environment, tmp_path):
-    program = (
-        "from kvbench_core.registry import build_registry\n"
-        "from kvbench_core.conformance.inputs import Inputs\n"
-        "from kvbench_core.conformance.rollout import play\n"
-        "play(build_registry().policy('nibble(channels=64)'), Inputs.make())\n"
-    )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.endswith("nibble: channels must be a divisor of the head dimension 32; got 64")
+def test_a_parameter_that_does_not_fit_is_one_sentence(monkeypatch):
+    monkeypatch.syspath_prepend(PACKAGE)
+    from kvbench_nibble.codec import nibble
+
+    with pytest.raises(ParameterError) as caught:
+        nibble(channels=64).check(PLAIN)
+    expected = "nibble: channels must be a divisor of the head dimension 32; got 64"
+    assert str(caught.value) == expected
 
 
 def test_the_guide_shows_these_files():
