@@ -41,8 +41,11 @@ def _machine() -> Iterator[Finding]:
         yield Finding("cuda", False, "no usable device: everything runs on the CPU")
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
-        memory_free = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
-        yield Finding(f"cuda:{index}", True, f"{torch.cuda.get_device_name(index)}, {memory_free}")
+        yield Finding(
+            f"cuda:{index}",
+            True,
+            f"{torch.cuda.get_device_name(index)}, {free / GIB:.1f} of {total / GIB:.1f} GiB free",
+        )
 
 
 def _kernels() -> Iterator[Finding]:
