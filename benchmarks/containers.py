@@ -10,10 +10,6 @@ from kvbench_core.registry import Registry
 FRAMES, BACKEND = 42, "wan-1.3b"
 
 ROTATED = "quarot(inner=rtn(bits={}, container_bits=16))"
-SOFT = (
-    "rtn(bits=4, container_bits=8)+soft_prune(retained_share=0.45, layer_budgets='moviegen', "
-    "newest=rtn(bits=4, container_bits=8), important=rtn(bits=4, container_bits=8))"
-)
 AGED = "rtn(bits={}, container_bits=8)+age(share=0.3, newest=rtn(bits=4, container_bits=8))"
 RECENT = "rtn(bits=4, container_bits=8)+recent(blocks=2)"
 
@@ -28,7 +24,6 @@ HELD = {
     "PRQ_INT4": "PRQ_INT4(container_bits=8)",
     "AGE_TIER_INT2": AGED.format(2),
     "AGE_TIER_INT4": AGED.format(4),
-    "FLOWCACHE_SOFT_PRUNE_INT4": SOFT,
 }
 """Methods whose published peak the containers explain."""
 

@@ -73,7 +73,7 @@ def update(page: Path, blocks: Mapping[str, str]) -> None:
         if not place.search(text):
             raise PageError(f"{page} has no line {_begin(name)!r} with {END!r} after it")
         whole = f"{_begin(name)}\n{block.strip()}\n{END}"
-        text = place.sub(lambda _, whole=whole: whole, text)
+        text = place.sub(whole.replace("\\", r"\\"), text)
     page.write_text(text, encoding="utf-8")
     click.echo(f"{page}: {', '.join(blocks)}")
 

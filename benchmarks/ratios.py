@@ -22,9 +22,10 @@ INDEX_BYTES, MASK_BYTES = 8, 1  # of the study's lists, for each token of a laye
 REASONS = {
     "AGE_TIER": "the study counts 9 bytes of index lists and mask per token and layer; tiers are "
     "contiguous here and need none",
-    "TPTQ": "the study counts 9 bytes of index lists and mask per token and layer, and outliers, "
-    "whose number depends on the data (none are planned)",
-    "QAQ": "outliers, 6 bytes each, depend on the data: none are planned",
+    "TPTQ": "the study counts 9 bytes of index lists and mask per token and layer, and 6 for each "
+    "outlier; their number depends on the data, and none are planned",
+    "QAQ": "the number of outliers depends on the data, and none are planned; the study counts 6 "
+    "bytes for each, here they take 4",
     "SPATIAL_MIXED": "the study counts 9 bytes of index lists and mask per token and layer; here "
     "one bit per position and chunk, at the share of foreground that the preset aims at",
     "FLOWCACHE": "the study counts 8 or 9 bytes of index list per kept token; here frames "
@@ -96,7 +97,7 @@ def comparison(registry: Registry, name: str, plan: Footprint) -> Row:
         "method": code(name),
         "stored bytes": f"{plan.stored_bytes:,}",
         "ratio": f"{plan.compression_ratio:.4f}",
-        "published": _number(figures and figures.compression_ratio),
+        "published": _number(figures.compression_ratio if figures else None),
         "published without index lists": _without(figures, lists),
         "above published %": "-" if above is None else f"{above:+.2f}",
     }
@@ -144,7 +145,11 @@ def reasons(registry: Registry, plans: dict[str, Footprint]) -> str:
         if above is not None and abs(above) > NOTEWORTHY:
             off.setdefault(family_of(registry, name), []).append(f"`{name}` {above:+.2f} %")
     lines = [f"- {', '.join(names)}: {REASONS[family]}." for family, names in off.items()]
-    return "\n".join(lines) or f"No method is off by more than {NOTEWORTHY} %."
+    found = {name: difference(name, plan) for name, plan in plans.items()}
+    known = {name: above for name, above in found.items() if above is not None}
+    least = min(known, key=lambda name: known[name], default=None)
+    short = f"Furthest below: `{least}`, {known[least]:+.2f} %." if least else "None compared."
+    return "\n".join([short, "", *lines])
 
 
 def containers(registry: Registry) -> Iterator[Row]:

@@ -18,7 +18,7 @@ GEOMETRY = CacheGeometry(layers=1, heads=2, head_dim=128, grid=(8, 13), window_f
 
 CHUNKS = 14
 LOUD_CHANNELS, LOUDNESS = 4, 20.0
-OFFSET = 3.0
+OFFSET = 6.0
 NEIGHBOURS = 0.9
 
 Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
@@ -30,7 +30,7 @@ def gaussian(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 
 def offset(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Each channel of each head around a constant of its own, of standard deviation 3."""
+    """Each channel of each head around a constant of its own, of standard deviation 6."""
     constant = OFFSET * torch.randn(shape[2:], generator=generator)
     return gaussian(shape, generator) + constant
 
@@ -51,6 +51,11 @@ def correlated(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     for token in range(1, shape[1]):
         x[:, token] = NEIGHBOURS * x[:, token - 1] + fresh[:, token]
     return x + torch.randn(shape[2:], generator=generator)
+
+
+def around_half(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Independent values of mean 0.5 and deviation 1."""
+    return gaussian(shape, generator) + 0.5
 
 
 FAMILIES: dict[str, Draw] = {"gaussian": gaussian, "offset": offset, "outliers": outliers}
@@ -97,15 +102,14 @@ class Tensors:
         return q, torch.lerp(k, noise, level), torch.lerp(v, noise, level)
 
 
-def draw(
-    family: Draw, *, seed: int, chunks: int = CHUNKS, geometry: CacheGeometry = GEOMETRY
-) -> Tensors:
-    """Keys and values of one family; queries are Gaussian."""
+def draw(family: Draw, *, seed: int, chunks: int = CHUNKS, values: Draw | None = None) -> Tensors:
+    """Keys and values of one family, or of one each; queries are Gaussian."""
+    geometry = GEOMETRY
     generator = torch.Generator().manual_seed(seed)
     tokens = chunks * geometry.tokens_per_chunk
     shape = (geometry.batch, tokens, geometry.heads, geometry.head_dim)
     q, k, v, noise = (
-        each(shape, generator).bfloat16() for each in (gaussian, family, family, gaussian)
+        each(shape, generator).bfloat16() for each in (gaussian, family, values or family, gaussian)
     )
     return Tensors(geometry=geometry, chunks=chunks, q=q, k=k, v=v, noise=noise)
 

@@ -93,7 +93,7 @@ class Order:
     def displaced(self) -> list[Row]:
         """The methods whose ranks differ most; rank 1 is the most faithful."""
         mine, theirs = (ranks([-x for x in column]) for column in (self.here, self.published))
-        rows = [
+        rows: list[Row] = [
             {
                 "method": code(name),
                 "SSIM here": f"{here:.4f}",
@@ -106,7 +106,7 @@ class Order:
                 self.methods, self.here, self.published, mine, theirs, strict=True
             )
         ]
-        return sorted(rows, key=lambda row: -abs(float(row["places gained"])))[:MOST_DISPLACED]
+        return sorted(rows, key=lambda row: -abs(float(str(row["places gained"]))))[:MOST_DISPLACED]
 
 
 @click.command()

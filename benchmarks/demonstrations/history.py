@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-
 from benchmarks.accumulated import watched
 from benchmarks.methods import policy_of
 from benchmarks.pages import code, table
-from benchmarks.rollouts import CHUNKS, Tensors, correlated, draw, gaussian, play, relative_error
+from benchmarks.rollouts import CHUNKS, correlated, draw, gaussian, play, relative_error
 from kvbench_core.geometry import Step
 from kvbench_core.registry import Registry
 from kvbench_core.session import CacheSession
@@ -104,10 +102,3 @@ def d14(registry: Registry) -> str:
             }
         )
     return table(rows)
-
-
-def around(tensors: Tensors, mean: float) -> Tensors:
-    """The same rollout with values that have a mean."""
-    from attrs import evolve
-
-    return evolve(tensors, v=(tensors.v.float() + mean).to(torch.bfloat16))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 
 from benchmarks.accumulated import watched
-from benchmarks.demonstrations.history import around
 from benchmarks.methods import policy_of
 from benchmarks.pages import code, table
-from benchmarks.rollouts import correlated, draw, gaussian, play, relative_error
+from benchmarks.rollouts import around_half, correlated, draw, gaussian, play, relative_error
 from kvbench_core.registry import Registry
 
 CHUNK_FRAMES, FRAMES = 3, 42
@@ -39,7 +38,7 @@ def d9(_: Registry) -> str:
 
 def d10(registry: Registry) -> str:
     """Pruned frames as zeros in the softmax, removed from it, and as their mean."""
-    tensors = around(draw(gaussian, seed=0), 0.5)
+    tensors = draw(gaussian, seed=0, values=around_half)
     reference = torch.cat(play(registry.policy("BF16"), tensors).outputs[1:])
     rows = []
     for name, text in (
@@ -118,7 +117,7 @@ def d12(_: Registry) -> str:
     for gap in (1, 3, 6, 12):
         planned, refreshes = 0, 0
         for chunk in range(FRAMES // CHUNK_FRAMES):
-            for _ in range(PASSES):
+            for _pass in range(PASSES):
                 frames = (chunk + 1) * CHUNK_FRAMES
                 if frames != planned or frames - planned >= gap:
                     planned, refreshes = frames, refreshes + 1
