@@ -13,12 +13,11 @@ from kvbench_selfforcing_wan.tiny.grammar import Scene
 from kvbench_selfforcing_wan.tiny.sampling import training_scenes
 from kvbench_selfforcing_wan.tiny.tokens import tokenise
 from kvbench_selfforcing_wan.tiny.world import (
-    REACH,
-    SIZE,
+    LATTICE,
     Placement,
     SceneBatch,
-    Track,
     background,
+    placed,
     render,
     simulate,
 )
@@ -60,46 +59,15 @@ class Captions:
 
 
 def recover_placement(scenes: SceneBatch, latents: Tensor) -> Placement:
-    """Where a first chunk ``[scene, frame, channel, height, width]`` has put things.
+    """Where a first chunk ``[scene, frame, channel, height, width]`` has put its scene.
 
-    The background's offset and then the object's place in frame 0 are the peaks of two circular
-    correlations, with the texture and with the object's drawing. So a rollout that invented its
-    own beginning can be continued by the exact world.
+    The background's offset is the peak of a circular correlation with its texture. So a rollout
+    that invented its own beginning can be continued by the exact world.
     """
     frame = pixels.decode(latents[:, 0])
     zero = torch.zeros(len(scenes), 2, dtype=torch.long, device=frame.device)
-    texture = background(scenes, zero[:, None])[:, 0]
-    origin = _peak(_correlation(frame, texture))
-    left = frame - background(scenes, origin[:, None])[:, 0]
-    unmoved = Track(position=zero[:, None].float(), look=zero[:, :1], origin=zero[:, None])
-    drawn = render(scenes, unmoved)[:, 0]
-    mask = ((drawn - texture).abs().sum(-1, keepdim=True) > 0.05).float()
-    paint = (drawn * mask).sum((1, 2), keepdim=True) / mask.sum((1, 2), keepdim=True)
-    towards = paint - texture.mean((1, 2), keepdim=True)
-    start = _peak(_correlation(left, mask * towards))
-    start = torch.where(scenes.walled[:, None], _inside_walls(start, origin), start)
-    return Placement(start=start, origin=_refined(scenes, frame, start, origin))
-
-
-def _refined(scenes: SceneBatch, frame: Tensor, start: Tensor, origin: Tensor) -> Tensor:
-    """The offset within one pixel of ``origin`` that fits best outside the object."""
-    track = Track(position=start[:, None].float(), look=start[:, :1] * 0, origin=origin[:, None])
-    there = render(scenes, track)[:, 0] - background(scenes, origin[:, None])[:, 0]
-    outside = there.abs().sum(-1, keepdim=True) < 0.02
-    steps = torch.cartesian_prod(*(torch.arange(-1, 2, device=origin.device),) * 2)
-    errors = [
-        ((frame - background(scenes, (origin + step)[:, None])[:, 0]).square() * outside)
-        .mean((1, 2, 3))
-        for step in steps
-    ]
-    size = torch.tensor(SIZE, device=origin.device)
-    return (origin + steps[torch.stack(errors).argmin(0)]) % size
-
-
-def _inside_walls(start: Tensor, origin: Tensor) -> Tensor:
-    size = torch.tensor(SIZE, device=start.device)
-    inside = torch.minimum(((start - origin) % size).clamp(min=REACH), size - REACH)
-    return (inside + origin) % size
+    score = _correlation(frame, background(scenes, zero[:, None])[:, 0])
+    return placed(scenes, LATTICE * _peak(score[:, ::LATTICE, ::LATTICE]))
 
 
 def _correlation(image: Tensor, template: Tensor) -> Tensor:

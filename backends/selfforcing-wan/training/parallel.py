@@ -9,24 +9,15 @@ equals the noisy and clean passes of a rollout over the whole clip (tests check 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 from kvbench_selfforcing_wan.config import WanConfig
 from kvbench_selfforcing_wan.rope import Rotary
-from kvbench_selfforcing_wan.transformer import CausalWanTransformer
+from kvbench_selfforcing_wan.tiny.model import TinyModel
 
 CLEAN, NOISY, FIRST = range(3)
-
-
-class TinyModel(nn.Module):
-    """The transformer and the table of word vectors that stands for its text encoder."""
-
-    def __init__(self, config: WanConfig, vocabulary: int) -> None:
-        super().__init__()
-        self.transformer = CausalWanTransformer(config)
-        self.text_table = nn.Embedding(vocabulary, config.text_width)
 
 
 class Layout:

@@ -52,6 +52,8 @@ def roll_out(
         x0 = torch.zeros(shape, device=device, dtype=model.dtype)
         for index, (timestep, sigma) in enumerate([*levels, (0.0, 0.0)]):
             context = index == len(levels)
+            if context and start + config.chunk_frames == frames:
+                break
             session.begin_pass(
                 Step(
                     geometry=geometry, chunk=chunk, denoise_index=index, is_context=context,

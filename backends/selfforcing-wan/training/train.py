@@ -14,7 +14,7 @@ import torch
 from attrs import frozen
 from data import Captions, clip_latents, recover_placement
 from muon import MasterOptimizer
-from parallel import Layout, ParallelForward, TinyModel
+from parallel import Layout, ParallelForward
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from selfforce import Trace, roll_out
@@ -23,15 +23,20 @@ from torch import Tensor
 from kvbench_selfforcing_wan.config import TINY
 from kvbench_selfforcing_wan.schedule import Schedule, warped_sigmas
 from kvbench_selfforcing_wan.tiny import pixels
+from kvbench_selfforcing_wan.tiny.model import TinyModel
 from kvbench_selfforcing_wan.tiny.sampling import suite_scenes
-from kvbench_selfforcing_wan.tiny.tokens import VOCABULARY
-from kvbench_selfforcing_wan.tiny.world import place
+from kvbench_selfforcing_wan.tiny.world import background, place, place_anywhere, render, simulate
 
-SAME_SCENE_MSE = 0.3
-"""A generated chunk this close to the world's (unit-variance latents) shows the same scene."""
-FIRST_STEP_SHARES = (0.12, 0.38, 0.25, 0.25)
+SAME_SCENE_MSE = 0.9
+"""Error (unit-variance latents) below which a chunk may still show the world's scene."""
+SAME_OBJECT_ERROR = 0.5
+"""The same around the object, relative to what leaving it out would cost."""
+TRUE_BEGINNINGS = 0.4
+"""Share of the rollouts that start from a true first chunk."""
+FIRST_STEP_SHARES = (0.08, 0.48, 0.22, 0.22)
 """How often extra first chunks get each of the four levels: the second one settles the scene."""
 TRACE_CLIPS = 96
+COLUMNS = ("loss", "first", "world", "own", "valid")
 
 
 @frozen(eq=False)
@@ -67,12 +72,12 @@ class Trainer:
         self.settings, self.stage = settings, settings["stages"][stage]
         self.device = device
         torch.manual_seed(settings["seed"])
-        self.model = TinyModel(TINY, len(VOCABULARY)).to(device)
+        self.model = TinyModel(TINY).to(device)
         with torch.no_grad():
             self.model.transformer.head.head.weight.zero_()
             self.model.text_table.weight.normal_(std=1.0)
         self.schedule = Schedule(shift=TINY.shift, steps=TINY.denoising_steps)
-        self.frames, self.firsts = settings["clip_frames"], settings["firsts"]
+        self.frames, self.firsts = settings["clip_frames"], self.stage["firsts"]
         self.chunks = self.frames // TINY.chunk_frames
         self.pool = Captions.training_pool(settings["captions"], settings["seed"], device)
         self.trace: tuple[Captions, Trace, Tensor, Tensor] | None = None
@@ -106,13 +111,15 @@ class Trainer:
     def world_clips(self, count: int) -> Clips:
         """Clips of the world: teacher forcing, with noise on the history of half of them."""
         captions = self.pool.draw(count)
-        clean = clip_latents(captions.scenes, place(captions.scenes), self.frames)
+        clean = clip_latents(captions.scenes, place_anywhere(captions.scenes), self.frames)
         sigma = self.levels((count, self.chunks), (0.25,) * 4)
         noisy, target = self.noised(clean, sigma)
         strength = self.settings["context_noise"] * torch.rand(count, device=self.device)
         strength = strength * (torch.rand_like(strength) < 0.5)
         context = clean + strength[:, None, None, None, None] * torch.randn_like(clean)
-        return Clips(captions, context, noisy, target, sigma, torch.ones_like(sigma))
+        weight = torch.ones_like(sigma)
+        weight[:, 0] = 0  # First chunks come from where a prompt begins: see first_chunks.
+        return Clips(captions, context, noisy, target, sigma, weight)
 
     def own_clips(self, count: int) -> Clips:
         """Clips that the model itself rolled out; the world says how they should have gone on.
@@ -141,12 +148,24 @@ class Trainer:
         """Roll out; find the world that continues each beginning; mark where both still agree."""
         captions = self.pool.draw(TRACE_CLIPS)
         text = self.model.transformer.text_context(self.model.text_table(captions.ids))
-        trace = roll_out(self.model.transformer, text, TRACE_CLIPS, self.frames)
-        truth, error = compare_with_world(captions, trace.final)
-        same = (error < SAME_SCENE_MSE).float().cumprod(1)
-        valid = torch.cat((same[:, :1], same[:, :-1]), dim=1)
-        self.trace_valid = valid.mean()
+        true = clip_latents(captions.scenes, place(captions.scenes), TINY.chunk_frames)
+        true[round(TRUE_BEGINNINGS * TRACE_CLIPS) :] = float("nan")
+        transformer = self.model.transformer
+        trace = roll_out(transformer, text, TRACE_CLIPS, self.frames, beginning=true)
+        truth, error, object_error = compare_with_world(captions, trace.final)
+        same = (error < SAME_SCENE_MSE) & (object_error < SAME_OBJECT_ERROR)
+        same = same.float().cumprod(1)
+        valid = torch.cat((torch.zeros_like(same[:, :1]), same[:, :-1]), dim=1)
+        self.trace_valid = valid[:, -1].mean()
         return captions, trace, truth, valid
+
+    def first_chunks(self, captions: Captions) -> tuple[Tensor, Tensor, Tensor]:
+        """Extra first chunks ``[clip, first * frame, ...]``: input, flow to learn and level."""
+        told = captions.repeat(self.firsts)
+        clean = clip_latents(told.scenes, place(told.scenes), TINY.chunk_frames)
+        clean = clean.unflatten(0, (-1, self.firsts)).flatten(1, 2)
+        sigma = self.levels((len(clean), self.firsts), FIRST_STEP_SHARES)
+        return *self.noised(clean, sigma), sigma
 
     def loss(self) -> dict[str, Tensor]:
         """Flow errors by kind of frame."""
@@ -154,21 +173,17 @@ class Trainer:
         parts = [self.world_clips(self.stage["batch"] - own)]
         parts += [self.own_clips(own)] if own else []
         clips = Clips.joined(parts)
-        first, captions = self.firsts, clips.captions.repeat(self.firsts)
-        start = clip_latents(captions.scenes, place(captions.scenes), TINY.chunk_frames)
-        start = start.unflatten(0, (-1, first)).flatten(1, 2)
-        first_sigma = self.levels((len(start), first), FIRST_STEP_SHARES)
-        first_noisy, first_target = self.noised(start, first_sigma)
+        first_noisy, first_target, first_sigma = self.first_chunks(clips.captions)
         frames = torch.cat((clips.context, clips.noisy, first_noisy), dim=1).bfloat16()
         sigma = torch.cat((torch.zeros_like(clips.sigma), clips.sigma, first_sigma), dim=1)
         timestep = 1000 * sigma.repeat_interleave(TINY.chunk_frames, 1)
         flow = self.parallel(frames, timestep, clips.captions.ids)
         target = torch.cat((clips.target, first_target), dim=1)
         error = (flow.float() - target).square().unflatten(1, (-1, TINY.chunk_frames)).mean((2, 3, 4, 5))
-        error, error_first = error.split((self.chunks, first), dim=1)
+        error, error_first = error.split((self.chunks, self.firsts), dim=1)
         worlds = len(parts[0].sigma)
         result = {
-            "loss": (error * clips.weight).mean() + error_first.mean() * first / self.chunks,
+            "loss": (error * clips.weight).mean() + error_first.mean() * self.stage["first_weight"],
             "first": error_first.mean().detach(),
             "world": error[:worlds, 1:].mean().detach(),
         }
@@ -184,7 +199,7 @@ class Trainer:
         done = 0
         with (out / "log.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(("step", "seconds", "rate", "norm", "loss", "first", "world", "own", "valid"))
+            writer.writerow(("step", "seconds", "rate", "norm", *COLUMNS))
             for step in range(steps):
                 elapsed = time.perf_counter() - began
                 progress = max(step / steps, elapsed / max_seconds)
@@ -197,7 +212,7 @@ class Trainer:
                 norm = self.optimizer.step(rate)
                 done = step + 1
                 if step % 25 == 0 or step == 5:
-                    values = [f"{float(parts.get(k, float('nan'))):.4f}" for k in ("loss", "first", "world", "own", "valid")]
+                    values = [f"{float(parts.get(k, float('nan'))):.4f}" for k in COLUMNS]
                     torch.cuda.synchronize()
                     elapsed = time.perf_counter() - began
                     row = (step, f"{elapsed:.1f}", f"{rate:.2e}", f"{float(norm):.3f}", *values)
@@ -224,12 +239,23 @@ class Trainer:
             save_file(half, out / f"{name}.safetensors")
 
 
-def compare_with_world(captions: Captions, latents: Tensor) -> tuple[Tensor, Tensor]:
-    """The world's continuation of rolled-out clips, and the error per clip and chunk."""
-    placement = recover_placement(captions.scenes, latents[:, : TINY.chunk_frames])
-    truth = clip_latents(captions.scenes, placement, latents.shape[1])
-    error = (latents.float() - truth).square().unflatten(1, (-1, TINY.chunk_frames))
-    return truth, error.mean((2, 3, 4, 5))
+def compare_with_world(captions: Captions, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The world's continuation of rolled-out clips, and errors per clip and chunk.
+
+    The second error is over the object's surroundings, relative to an empty background's.
+    """
+    scenes = captions.scenes
+    placement = recover_placement(scenes, latents[:, : TINY.chunk_frames])
+    track = simulate(scenes, placement, latents.shape[1])
+    truth = pixels.encode(render(scenes, track))
+    cost = (truth - pixels.encode(background(scenes, track.origin))).square()
+    near = cost.mean(2, keepdim=True) > 0.25
+    error = (latents.float() - truth).square()
+
+    def by_chunk(values: Tensor) -> Tensor:
+        return values.unflatten(1, (-1, TINY.chunk_frames)).mean((2, 3, 4, 5))
+
+    return truth, by_chunk(error), by_chunk(error * near) / by_chunk(cost * near)
 
 
 def main() -> None:
@@ -264,19 +290,22 @@ def preview(trainer: Trainer, out: Path) -> dict[str, Any]:
     trace = roll_out(model, text, len(scenes), trainer.frames)
     torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    _, error = compare_with_world(captions, trace.final)
+    _, error, object_error = compare_with_world(captions, trace.final)
     frames = pixels.to_uint8(pixels.decode(trace.final)).cpu()
     rows = [torch.cat(list(frames[i, ::4]), dim=1) for i in (*range(0, 14), *range(24, 36))]
-    Image.fromarray(torch.cat(rows).numpy()).save(out / "sheet.jpg", quality=80)
+    Image.fromarray(torch.cat(rows).numpy()).save(out / "sheet.png")
     estimates = [e[:, : TINY.chunk_frames] for e in trace.estimates]
     passes = [pixels.to_uint8(pixels.decode(e)).cpu()[:10, 0] for e in estimates]
     Image.fromarray(torch.cat([torch.cat(list(p), dim=1) for p in passes]).numpy()).save(
-        out / "passes.jpg", quality=80
+        out / "passes.png"
     )
     return {
         "rollout_seconds": seconds,
         "error_by_chunk": [round(float(x), 4) for x in error.median(0).values],
-        "same_scene_by_chunk": [round(float(x), 3) for x in (error < SAME_SCENE_MSE).float().mean(0)],
+        "object_error_by_chunk": [round(float(x), 4) for x in object_error.median(0).values],
+        "same_object_by_chunk": [
+            round(float(x), 3) for x in (object_error < SAME_OBJECT_ERROR).float().mean(0)
+        ],
     }
 
 

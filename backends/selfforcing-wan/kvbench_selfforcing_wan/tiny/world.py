@@ -1,8 +1,8 @@
 """The world that the tiny generator has learnt: exact physics and a renderer.
 
 Positions are pixels on a torus of 128 x 144. One latent frame is one video frame. A prompt leaves
-open where the object starts and at which offset the background lies; both are settled by the
-first frames, after which everything follows. What happens next depends on what can be seen now
+open at which offset the background lies, with the object in the middle of it; the first frames
+settle that, after which everything follows. What happens next depends on what can be seen now
 (place, course, look), never on a hidden clock, so a rollout of any length stays in the world.
 """
 
@@ -37,8 +37,10 @@ PAN_PIXELS = 2
 ORBIT_RADIUS = 20.0
 REACH = 20 + WALL_HALF_WIDTH
 """Distance of an object's centre from the middle of the wall that it touches."""
-FIRST_TOUCH_FRAMES = (5.0, 14.0)
-"""When a story's first event may happen."""
+FIRST_TOUCH_FRAMES = 9
+"""When a story's first event happens."""
+LATTICE = 16
+"""Offsets of the background are multiples of this: one token."""
 
 _HEADINGS = {"right": (1, 0), "left": (-1, 0), "up": (0, -1), "down": (0, 1), "bounce": (0, 1)}
 
@@ -128,21 +130,37 @@ class Track:
 
 
 def place(scenes: SceneBatch, generator: torch.Generator | None = None) -> Placement:
-    """Draw starts: anywhere, or inside the walls and some way from the first touch."""
+    """Draw where the background lies; the object starts at its place relative to it."""
+    device = scenes.kind.device
+    cells = torch.tensor([side // LATTICE for side in SIZE], device=device)
+    uniform = torch.rand(len(scenes), 2, generator=generator, device=device)
+    return placed(scenes, LATTICE * (uniform * cells).long())
+
+
+def placed(scenes: SceneBatch, origin: Tensor) -> Placement:
+    """The placement with the background at ``origin [scene, 2]``.
+
+    The object starts half-way between the origins, or so that a story's first touch comes after
+    FIRST_TOUCH_FRAMES frames.
+    """
+    size = torch.tensor(SIZE, device=origin.device)
+    run = (FIRST_TOUCH_FRAMES * scenes.speed[:, None]).minimum((size - 2 * REACH).float())
+    ahead = torch.where(scenes.heading > 0, size - REACH - run, REACH + run).round().long()
+    story = (scenes.events > 0)[:, None] & (scenes.heading != 0)
+    start = torch.where(story, ahead, size // 2)
+    return Placement(start=(origin + start) % size, origin=origin)
+
+
+def place_anywhere(scenes: SceneBatch, generator: torch.Generator | None = None) -> Placement:
+    """Draw background and object independently: clips that a prompt alone would not begin."""
     device, count = scenes.kind.device, len(scenes)
     size = torch.tensor(SIZE, device=device)
     uniform = torch.rand(count, 4, generator=generator, device=device)
     origin = (uniform[:, :2] * size).long()
-    inside = REACH + uniform[:, 2:] * (size - 2 * REACH)
-    low, high = FIRST_TOUCH_FRAMES
-    run = (low + (high - low) * uniform[:, 2:]) * scenes.speed[:, None]
-    run = torch.minimum(run, (size - 2 * REACH).float())
-    ahead = torch.where(scenes.heading > 0, size - REACH - run, REACH + run)
-    story = (scenes.events > 0)[:, None] & (scenes.heading != 0)
-    inside = torch.where(story, ahead, inside)
+    inside = (REACH + uniform[:, 2:] * (size - 2 * REACH)).round() + origin
     anywhere = uniform[:, 2:] * size
-    start = torch.where(scenes.walled[:, None], inside.round() + origin, anywhere.floor())
-    return Placement(start=start.long() % size, origin=origin)
+    start = torch.where(scenes.walled[:, None], inside, anywhere).long()
+    return Placement(start=start % size, origin=origin)
 
 
 def simulate(scenes: SceneBatch, placement: Placement, frames: int) -> Track:
