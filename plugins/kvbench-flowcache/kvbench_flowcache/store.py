@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from attrs import frozen
@@ -30,8 +31,8 @@ class FrameStore:
 
     def put(self, frames: Sequence[int], k: Tensor, v: Tensor) -> None:
         """Code ``frames``, given as ``[batch, frame, token, head, dim]``; neither is kept."""
-        key = self.codec.key.encode(k.transpose(0, 1).flatten(0, 1))
-        value = self.codec.value.encode(v.transpose(0, 1).flatten(0, 1))
+        key = _encoded(self.codec.key, k.transpose(0, 1).flatten(0, 1))
+        value = _encoded(self.codec.value, v.transpose(0, 1).flatten(0, 1))
         if self._planes is not None:
             key, value = self._planes[0].join(key, 0), self._planes[1].join(value, 0)
         together = (*self.frames, *frames)
@@ -92,6 +93,16 @@ class FrameStore:
             key, value = self._rows(slice(rows[0], rows[-1] + 1))
             return key.copy(), value.copy()
         return self._rows(torch.tensor(rows, device=self.context.device))
+
+
+def _encoded(codec: TensorCodec, x: Tensor) -> Planes:
+    return _planned(codec, x.shape, x.dtype).copy() if x.is_meta else codec.encode(x)
+
+
+@lru_cache(maxsize=256)
+def _planned(codec: TensorCodec, shape: torch.Size, dtype: torch.dtype) -> Planes:
+    """Planes without memory. Coding meta tensors takes nearly all the time of planning."""
+    return codec.encode(torch.empty(shape, dtype=dtype, device="meta"))
 
 
 def by_frame(x: Tensor, keys: int) -> Tensor:
