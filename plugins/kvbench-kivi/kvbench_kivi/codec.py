@@ -8,16 +8,17 @@ from attrs import field, frozen
 
 from kvbench_core.cache import KVCodec, TensorCodec
 from kvbench_core.params import one_of, optional
-from kvbench_quant import CONTAINERS, WIDTHS, ZERO_POINTS, Affine, group_size
+from kvbench_quant import CONTAINERS, WIDTHS, ZERO_POINTS, Affine, asymmetric, group_size
 
 
 @frozen
 class Kivi(KVCodec):
     """Keys asymmetric per channel, values asymmetric per token.
 
-    KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache, arXiv 2402.02750. The formula is
-    :class:`kvbench_quant.Affine`'s: each channel of ``group_tokens`` keys, and each token's value
-    over all heads and channels, has a minimum and a scale of its own. Stored, in bits per element:
+    KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache, arXiv 2402.02750. Each channel of
+    ``group_tokens`` keys has a minimum and a scale of its own (:class:`kvbench_quant.Affine`), each
+    token's value over all heads and channels an integer zero point and a scale
+    (:class:`kvbench_quant.ZeroPointAffine`). Stored, in bits per element:
     ``bits + 32 / group_tokens`` for keys, ``bits + 32 / (heads * dim)`` for values (6 and 4.02 at
     the defaults on Wan), plus up to ``group_tokens - 1`` newest tokens in bf16 while they do not
     fill a group.
@@ -29,7 +30,8 @@ class Kivi(KVCodec):
     of that width, as the study did.
 
     Departures from the paper: no window of full precision unless ``recent`` adds one; one group of
-    a value is the whole token, as in the study, where the paper has 32 channels.
+    a value is the whole token, as in the study, where the paper has 32 channels, and zero is one of
+    its levels, where the paper has its minimum.
     """
 
     name: ClassVar[str] = "kivi"
@@ -49,9 +51,10 @@ class Kivi(KVCodec):
         object.__setattr__(self, "value", self._affine(self.value_bits, "token"))
 
     def _affine(self, bits: int | None, per: Literal["channel", "token"]) -> Affine:
-        return ZERO_POINTS[self.zero_point](
+        return asymmetric(
+            per,
+            self.zero_point,
             bits=self.bits if bits is None else bits,
             group_tokens=self.group_tokens,
-            per=per,
             container_bits=self.container_bits,
         )

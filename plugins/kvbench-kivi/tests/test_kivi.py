@@ -14,7 +14,7 @@ from kvbench_core.errors import KvbenchError
 from kvbench_core.registry import build_registry
 from kvbench_core.specs import PolicySpec
 from kvbench_kivi.codec import Kivi
-from kvbench_quant import Affine, ClampedAffine, Symmetric
+from kvbench_quant import Affine, ClampedAffine, Symmetric, ZeroPointAffine
 
 
 @pytest.fixture(scope="module")
@@ -108,15 +108,15 @@ def test_bad_parameters_are_one_sentence(registry, expression, message):
 @pytest.mark.parametrize(
     ("part", "key", "value"),
     [
-        (Kivi(), Affine(), Affine(per="token")),
-        (Kivi(bits=2), Affine(bits=2), Affine(bits=2, per="token")),
-        (Kivi(key_bits=2), Affine(bits=2), Affine(bits=4, per="token")),
-        (Kivi(3, value_bits=8), Affine(bits=3), Affine(bits=8, per="token")),
+        (Kivi(), Affine(), ZeroPointAffine(per="token")),
+        (Kivi(bits=2), Affine(bits=2), ZeroPointAffine(bits=2, per="token")),
+        (Kivi(key_bits=2), Affine(bits=2), ZeroPointAffine(bits=4, per="token")),
+        (Kivi(3, value_bits=8), Affine(bits=3), ZeroPointAffine(bits=8, per="token")),
         (Kivi(zero_point="clamped"), ClampedAffine(), ClampedAffine(per="token")),
         (
             Kivi(group_tokens=24, container_bits=8),
             Affine(group_tokens=24, container_bits=8),
-            Affine(group_tokens=24, per="token", container_bits=8),
+            ZeroPointAffine(group_tokens=24, per="token", container_bits=8),
         ),
     ],
 )

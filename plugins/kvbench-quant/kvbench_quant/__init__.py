@@ -1,6 +1,13 @@
 """Quantisation primitives shared by several codecs; a library, not a plugin."""
 
-from kvbench_quant.affine import ZERO_POINTS, Affine, AffinePlanes, ClampedAffine
+from kvbench_quant.affine import (
+    ZERO_POINTS,
+    Affine,
+    AffinePlanes,
+    ClampedAffine,
+    ZeroPointAffine,
+    asymmetric,
+)
 from kvbench_quant.dequantize import dequantize
 from kvbench_quant.grouped import GroupedCodec, group_size
 from kvbench_quant.hadamard import Rotated, check_head_dim, hadamard
@@ -27,6 +34,8 @@ __all__ = [
     "SparsePlanes",
     "Symmetric",
     "SymmetricPlanes",
+    "ZeroPointAffine",
+    "asymmetric",
     "check_head_dim",
     "dequantize",
     "group_size",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from attrs import frozen
@@ -112,7 +112,48 @@ class Affine(GroupedCodec):
 
 
 @frozen
-class ClampedAffine(Affine):
+class ZeroPointAffine(Affine):
+    """The same with zero among the levels: small values in a wide block vanish, and no more.
+
+    ::
+
+        s    = fp16((max(max x, 0) - min(min x, 0)) / qmax)
+        z    = round(-min(min x, 0) / s)
+        code = clamp(round(x / s + z), 0, qmax)      0 where s = 0
+        x^   = (code - z) * s
+
+    ``z`` is a whole number from 0 to ``qmax``, kept as fp16. Values beyond 32640 in magnitude
+    saturate there.
+    """
+
+    def encode_groups(self, groups: Tensor) -> AffinePlanes:
+        clipped = groups.clamp(-LARGEST / 2, LARGEST / 2)
+        low, high = self._range(clipped)
+        low, high = low.float().clamp_(max=0), high.float().clamp_(min=0)
+        scale = high.sub_(low).div_(self.qmax).half()
+        step = scale.float().masked_fill_(scale == 0, 1)
+        zero_point = low.neg_().div_(step).round_().clamp_(max=self.qmax)
+        levels = clipped.float().div_(step).add_(zero_point)
+        return self._planes(levels, scale, zero_point.half())
+
+    def _zero_level(self, offset: Tensor, scale: Tensor) -> Tensor:
+        return -offset * scale  # exact in float32, and so is (code - z) * s
+
+    def error_bound(self) -> ErrorBound:
+        """With ``p`` the largest magnitude, ``s <= 2 p / qmax`` and an element errs by ``s / 2``.
+
+        Rounding ``s`` to fp16 moves the ends of the range by ``2^-11`` of ``2 p``.
+        """
+        return ErrorBound(
+            relative=2**-8,
+            peak=1 / self.qmax + 2**-10,
+            absolute=(self.qmax + 1) * 2**-24,
+            largest=LARGEST / 2,
+        )
+
+
+@frozen
+class ClampedAffine(ZeroPointAffine):
     """The published study's arithmetic: an integer zero point that is clamped to the codes' range.
 
     ::
@@ -134,9 +175,6 @@ class ClampedAffine(Affine):
         levels = torch.div(groups, scale).add_(zero_point)
         return self._planes(levels, scale.half(), zero_point.half())
 
-    def _zero_level(self, offset: Tensor, scale: Tensor) -> Tensor:
-        return -offset * scale  # exact in float32, and so is (code - z) * s
-
     def error_bound(self) -> ErrorBound:
         """An element that saturates errs by its own magnitude or less, any other by ``s`` or less.
 
@@ -151,5 +189,16 @@ class ClampedAffine(Affine):
         )
 
 
-ZERO_POINTS = {"exact": Affine, "clamped": ClampedAffine}
+ZERO_POINTS = ("exact", "clamped")
 """Choices of a method's ``zero_point``."""
+
+
+def asymmetric(per: Literal["channel", "token"], zero_point: str, **settings: Any) -> Affine:
+    """The coder of keys (per channel) or values (per token).
+
+    A token's block is so wide, and so dominated by its loudest channels, that zero has to be a
+    level; a channel's may lie anywhere.
+    """
+    if zero_point == "clamped":
+        return ClampedAffine(per=per, **settings)
+    return Affine(**settings) if per == "channel" else ZeroPointAffine(per=per, **settings)

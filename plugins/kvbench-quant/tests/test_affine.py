@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvbench_quant import Affine, ClampedAffine, unpack
+from kvbench_quant import Affine, ClampedAffine, ZeroPointAffine, asymmetric, unpack
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 STEP = {"bf16": 2**-8, "fp16": 2**-11, "fp32": 2**-11}  # an fp16 rounding, or the output's own
@@ -59,7 +59,24 @@ def clamped(values, bits, kind):
     return codes, scale, float(zero), [(code - zero) * scale for code in codes]
 
 
-CODERS = {"exact": (Affine, exact), "clamped": (ClampedAffine, clamped)}
+def with_zero(values, bits, kind):
+    """Zero is a level: codes, stored scale, zero point and decoded values of one block."""
+    qmax = 2**bits - 1
+    low, high = np.float32(min(*values, 0.0)), np.float32(max(*values, 0.0))
+    scale = np.float32(rounded((high - low) / np.float32(qmax), "fp16"))
+    zero = min(qmax, round(float(-low / scale))) if scale else round(float(-low))
+    codes = [
+        round(max(0.0, min(float(qmax), float(np.float32(x) / (scale or 1) + np.float32(zero)))))
+        for x in values
+    ]
+    return codes, float(scale), float(zero), [(code - zero) * float(scale) for code in codes]
+
+
+CODERS = {
+    "minimum": (Affine, exact),
+    "zero": (ZeroPointAffine, with_zero),
+    "clamped": (ClampedAffine, clamped),
+}
 
 
 def blocks(per, tokens, heads, dim, group):
@@ -142,6 +159,12 @@ def test_equal_values_come_back(per, bits, value, kind):
     )
 
 
+@pytest.mark.parametrize("value", [2.5, -40.25, 1000.7, 0.0])
+def test_equal_values_come_back_with_a_level_at_zero(value):
+    x = torch.full((1, 20, 2, 4), value)
+    torch.testing.assert_close(decoded(ZeroPointAffine(), x), x, rtol=2**-11, atol=0)
+
+
 def test_the_study_s_zero_point_loses_what_lies_far_from_zero():
     """The worked examples of known defect D2."""
     coder = ClampedAffine(bits=4)
@@ -199,9 +222,28 @@ def test_the_worst_channel_comes_close_to_the_bound(bits):
     assert bound - 2**-6 < relative <= bound
 
 
-def test_two_bits_per_channel_promise_something():
+def test_two_bits_promise_something():
     assert Affine(bits=2).error_bound().relative < 1
-    assert Affine(bits=2, per="token").error_bound().peak < 1
+    for cls in (Affine, ZeroPointAffine):
+        assert cls(bits=2, per="token").error_bound().peak < 1
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_small_values_beside_a_loud_channel_are_no_worse_than_zeros(bits):
+    """What a level at zero is for: a minimum's levels may lie far from the many small values."""
+    x = sample((1, 16, 2, 64), 0, 0.0, 0, "fp32")
+    x[..., 3] *= 100
+    with_level, without = (cls(bits=bits, per="token") for cls in (ZeroPointAffine, Affine))
+    assert (decoded(with_level, x) - x).norm() < 0.3 * x.norm()
+    assert ((decoded(with_level, x) - x).abs() <= x.abs() * 1.01).all()
+    assert (decoded(without, x) - x).norm() > 2 * (decoded(with_level, x) - x).norm()
+
+
+def test_the_coder_of_keys_and_of_values():
+    assert asymmetric("channel", "exact", bits=2) == Affine(bits=2)
+    assert asymmetric("token", "exact", bits=3) == ZeroPointAffine(bits=3, per="token")
+    for per in ("channel", "token"):
+        assert asymmetric(per, "clamped", group_tokens=8) == ClampedAffine(per=per, group_tokens=8)
 
 
 @settings(deadline=None, max_examples=40)
@@ -236,7 +278,7 @@ def test_a_last_group_that_is_not_full_is_coded_as_it_is():
 
 def test_encode_leaves_its_argument_alone():
     for dtype in DTYPES.values():
-        for cls in (Affine, ClampedAffine):
+        for cls in (Affine, ZeroPointAffine, ClampedAffine):
             x = sample((1, 16, 2, 3), 0, 3.0, 0, "fp32").to(dtype)
             before = x.clone()
             cls().encode(x)

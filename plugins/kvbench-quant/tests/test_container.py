@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kvbench_quant import Affine, ClampedAffine, Symmetric
+from kvbench_quant import Affine, ClampedAffine, Symmetric, ZeroPointAffine
 
 
-@pytest.mark.parametrize("coder", [Symmetric, Affine, ClampedAffine])
+@pytest.mark.parametrize("coder", [Symmetric, Affine, ZeroPointAffine, ClampedAffine])
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("container", [8, 16])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])

@@ -5,11 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kvbench_quant import Affine, ClampedAffine, Outliers, Residual, Rotated, Symmetric
+from kvbench_quant import (
+    Affine,
+    ClampedAffine,
+    Outliers,
+    Residual,
+    Rotated,
+    Symmetric,
+    ZeroPointAffine,
+)
 
 CODERS = [
     Affine(bits=2),
-    Affine(bits=4, per="token"),
+    ZeroPointAffine(bits=4, per="token"),
     Affine(bits=3, container_bits=16),
     ClampedAffine(bits=4),
     ClampedAffine(bits=2, per="token"),

@@ -16,7 +16,7 @@ from kvbench_core.geometry import CacheGeometry
 from kvbench_core.registry import build_registry
 from kvbench_core.session import CacheSession
 from kvbench_core.specs import PolicySpec
-from kvbench_quant import Affine, Outliers, Residual, Rotated, Symmetric
+from kvbench_quant import Outliers, Residual, Rotated, Symmetric, ZeroPointAffine
 from kvbench_quarot.codec import Quarot
 from kvbench_rtn.codec import Rtn
 
@@ -103,7 +103,7 @@ def test_a_head_dimension_that_cannot_be_rotated_is_refused_before_a_rollout(
 
 def test_any_codec_can_be_inside(registry):
     kivi = registry.policy("quarot(inner=kivi(bits=2))").codec
-    assert kivi.value == Rotated(Affine(bits=2, per="token"))
+    assert kivi.value == Rotated(ZeroPointAffine(bits=2, per="token"))
     qaq = registry.policy("quarot(inner=qaq())").codec
     assert isinstance(qaq.key.inner, Outliers)
     assert not qaq.fixed_bytes
