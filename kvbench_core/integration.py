@@ -90,7 +90,7 @@ class ReconstructCache(LayerCache):
             return self.context.kernel.partial(q, keys, values).out
         # A dropped token is no key at all. Heads that see the same tokens are read together.
         seen = readable(dense.present.unsqueeze(0), step)[0]
-        patterns, which = seen.unique(dim=1, return_inverse=True)  # type: ignore[no-untyped-call]
+        patterns, which = seen.unique(dim=1, return_inverse=True)
         parts = []
         for pattern, tokens in enumerate(patterns.T):
             heads = (which == pattern).nonzero().flatten()

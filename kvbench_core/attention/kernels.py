@@ -44,7 +44,7 @@ class CudnnKernel(AttentionKernel):
     def obstacle(self, device: torch.device, dtype: torch.dtype) -> str | None:
         if device.type != "cuda":
             return "needs a CUDA device"
-        if not torch.backends.cudnn.is_available():  # type: ignore[no-untyped-call]
+        if not torch.backends.cudnn.is_available():
             return "this torch has no cuDNN"
         return None if dtype in LOW_PRECISION else f"does not take {dtype}"
 

@@ -71,7 +71,7 @@ class TinyBackend(WanBackend):
         return TinyGenerator(device)
 
     def diagnose(self) -> Sequence[Finding]:
-        from kvbench_selfforcing_wan.tiny.generator import CHECKPOINT
+        from kvbench_selfforcing_wan.tiny.model import CHECKPOINT
 
         size = CHECKPOINT.stat().st_size if CHECKPOINT.is_file() else 0
         detail = f"{size / 1e6:.1f} MB, in the package" if size else f"{CHECKPOINT} is missing"

@@ -206,8 +206,8 @@ class CausalWanTransformer(nn.Module):
 
 def dense_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention without mask, ``[batch, token, head, dim]``."""
-    heads_first = (x.transpose(1, 2) for x in (q, k, v))
-    return functional.scaled_dot_product_attention(*heads_first).transpose(1, 2)
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
 
 
 def _normed(x: Tensor, eps: float) -> Tensor:
