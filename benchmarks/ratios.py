@@ -28,8 +28,8 @@ REASONS = {
     "bytes for each, here they take 4",
     "SPATIAL_MIXED": "the study counts 9 bytes of index lists and mask per token and layer; here "
     "one bit per position and chunk, at the share of foreground that the preset aims at",
-    "FLOWCACHE": "the study counts 8 or 9 bytes of index list per kept token; here frames "
-    "only ever move to a lower tier, so a tier may hold fewer frames than its size allows",
+    "FLOWCACHE": "the study counts 8 or 9 bytes of index list per kept token; here a frame's "
+    "tokens are groups of their own, the last of them half empty",
 }
 PUBLISHED_SHARE = {
     "SPATIAL_MIXED_FG_RTN_INT4_BG_RTN_INT2": (

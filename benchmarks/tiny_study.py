@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import click
+import numpy as np
 from attrs import field, frozen
 
 from benchmarks.pages import Row, code, docs_option, provenance, table, update, write_csv
@@ -19,6 +21,7 @@ from kvbench_core.run.store import RunStore
 METRICS = {"ssim": 4, "psnr": 2}
 FEW_PROMPTS = 10
 MOST_DISPLACED = 8
+RESAMPLES = 2000
 
 
 @frozen(kw_only=True)
@@ -27,11 +30,14 @@ class Result:
 
     line: Line
     scores: Mapping[str, Interval] = field()
+    ssim: Sequence[float] = ()
+    """By prompt."""
 
     @property
     def method(self) -> str:
         """As it was asked for."""
-        return self.line.method
+        integration = self.line.integration
+        return self.line.method + ("" if integration == "streaming" else f"@{integration}")
 
 
 def results(store: RunStore, seed: int) -> list[Result]:
@@ -53,6 +59,7 @@ def results(store: RunStore, seed: int) -> list[Result]:
                 name: bootstrap(found, seed=seed)
                 for name, found in values.get(method.key, {}).items()
             },
+            ssim=values.get(method.key, {}).get("ssim", ()),
         )
         for method in store.manifest().methods
         if (method.label, method.integration) in lines
@@ -64,7 +71,8 @@ class Order:
     """Methods with an SSIM here and a published one, the reference left out."""
 
     methods: Sequence[str]
-    here: Sequence[float]
+    prompts: Sequence[Sequence[float]]
+    """SSIM by method and prompt."""
     published: Sequence[float]
 
     @classmethod
@@ -72,23 +80,35 @@ class Order:
         """Those whose published row has at least ``prompts`` prompts."""
         figures = method_figures("moviegen")
         both = [
-            (result.method, result.scores["ssim"].mean, figures[result.method].ssim)
+            (result.method, result.ssim, figures[result.method].ssim)
             for result in found
             if not result.line.is_reference
-            and "ssim" in result.scores
+            and result.ssim
             and result.method in figures
             and figures[result.method].prompts >= prompts
         ]
         return cls(
             methods=[name for name, _, _ in both],
-            here=[here for _, here, _ in both],
+            prompts=[values for _, values, _ in both],
             published=[there for _, _, there in both],
         )
 
     @property
-    def spearman(self) -> float:
-        """Rank correlation of the two columns."""
-        return spearman(self.here, self.published)
+    def here(self) -> list[float]:
+        """Mean SSIM by method."""
+        return [fmean(values) for values in self.prompts]
+
+    def correlation(self, seed: int) -> Interval:
+        """Spearman's, with its interval over resampled prompts."""
+        if len({len(values) for values in self.prompts}) != 1:
+            raise click.ClickException("methods have different numbers of prompts; resume the run")
+        known = np.asarray(self.prompts)
+        drawn = np.random.default_rng(seed).integers(
+            known.shape[1], size=(RESAMPLES, known.shape[1])
+        )
+        found = [spearman(list(known[:, draw].mean(axis=1)), self.published) for draw in drawn]
+        low, high = np.percentile(found, [2.5, 97.5])
+        return Interval(spearman(self.here, self.published), float(low), float(high))
 
     def displaced(self) -> list[Row]:
         """The methods whose ranks differ most; rank 1 is the most faithful."""
@@ -126,8 +146,10 @@ def main(ctx: click.Context, run: Path, seed: int, docs: Path) -> None:
             "study": table([_row(result) for result in found]),
             "correlation": (
                 f"Spearman rank correlation of SSIM with the published MovieGen column: "
-                f"{every.spearman:.3f} over {len(every.methods)} methods, {whole.spearman:.3f} "
-                f"over the {len(whole.methods)} with {FEW_PROMPTS} published prompts."
+                f"{every.correlation(seed).text(3)} over {len(every.methods)} methods, "
+                f"{whole.correlation(seed).text(3)} over the {len(whole.methods)} with "
+                f"{FEW_PROMPTS} published prompts; in brackets the 95 % bootstrap interval over "
+                f"our prompts."
             ),
             "displaced": table(every.displaced()),
         },
@@ -138,7 +160,10 @@ def main(ctx: click.Context, run: Path, seed: int, docs: Path) -> None:
 def _made(manifest: Manifest) -> str:
     """How the run itself was made."""
     request, session = manifest.request, manifest.sessions[-1]
-    given = " ".join(f"--{name.replace('_', '-')} {text}" for name, text in session.given.items())
+    given = " ".join(
+        f"--{name.replace('_', '-')}" + ("" if text == "True" else f" {text}")
+        for name, text in session.given.items()
+    )
     here = session.environment
     revision = f", revision {here.git.commit[:10]}" if here.git else ""
     return (
@@ -153,7 +178,7 @@ def _row(result: Result) -> Row:
     line = result.line
     runtime = line.runtime_ratio
     return {
-        "method": code(line.method),
+        "method": code(result.method),
         "ratio": "-" if line.compression_ratio is None else f"{line.compression_ratio:.3f}",
         "time x BF16": "-" if runtime is None else f"{runtime.median:.2f}",
         **{
@@ -162,7 +187,7 @@ def _row(result: Result) -> Row:
             )
             for name, digits in METRICS.items()
         },
-        "published SSIM": _published(line.method),
+        "published SSIM": _published(result.method),
     }
 
 
@@ -177,7 +202,7 @@ def _published(method: str) -> str:
 def _flat(result: Result) -> Row:
     line = result.line
     row: dict[str, object] = {
-        "method": line.method,
+        "method": result.method,
         "prompts": line.cells,
         "compression_ratio": line.compression_ratio,
         "runtime_x_bf16": line.runtime_ratio.median if line.runtime_ratio else None,
