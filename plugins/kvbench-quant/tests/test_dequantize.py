@@ -8,15 +8,13 @@ import torch
 from kvbench_quant import Symmetric
 from kvbench_quant.dequantize import dequantize_plainly, triton_obstacle
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
-
-@needs_cuda
+@pytest.mark.gpu
 def test_triton_works_here():
     assert triton_obstacle(torch.device("cuda", 0)) is None
 
 
-@needs_cuda
+@pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("source", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("bits", range(2, 9))
@@ -40,7 +38,7 @@ def test_kernel_equals_torch(batch, group, heads, dim, bits, source, dtype):
     assert (buffers[:, :, [0, -1]] == 9).all()
 
 
-@needs_cuda
+@pytest.mark.gpu
 def test_buffers_of_odd_strides_are_decoded_by_torch():
     x = torch.randn(1, 32, 2, 8).bfloat16().cuda()
     codec = Symmetric(bits=4)
