@@ -25,7 +25,10 @@ from kvbench_core.published import (  # noqa: E402
 from kvbench_core.registry import build_registry  # noqa: E402
 
 DOCS = ROOT / "docs"
-QUICK = "BF16,KIVI,PRQ,QAQ,QUAROT,RTN,AGE_TIER,TPTQ,SPATIAL_MIXED"
+QUICK = (
+    "BF16,KIVI,PRQ,QAQ,QUAROT,RTN,AGE_TIER,TPTQ,SPATIAL_MIXED,"
+    "FLOWCACHE_PRUNE_INT2,FLOWCACHE_SOFT_PRUNE_INT4"
+)
 
 
 def call(script, *arguments, docs):
