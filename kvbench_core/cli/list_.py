@@ -31,7 +31,7 @@ KINDS: Mapping[str, type[Spec]] = {
 @click.command("list")
 @click.argument("kind", required=False, type=click.Choice(list(KINDS)))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--verbose", is_flag=True, help="Show why a plugin could not be loaded, in full.")
+@click.option("--verbose", is_flag=True, help="Show expressions, tags and tracebacks.")
 def list_(kind: str | None, as_json: bool, verbose: bool) -> None:
     """Show what is installed: methods, backends, metrics, suites.
 
@@ -46,7 +46,7 @@ def list_(kind: str | None, as_json: bool, verbose: bool) -> None:
         click.echo(json.dumps({**tables, "failed": failed}, indent=2))
         return
     for name, rows in tables.items():
-        _print(name, rows)
+        _print(name, rows if verbose else [_short(row) for row in rows])
     _print_failures(registry.failed, verbose)
 
 
@@ -54,15 +54,15 @@ def _entries(registry: Registry, kind: str) -> Sequence[Entry]:
     return list(registry.all(KINDS[kind]).values())
 
 
-def _row(entry: Entry) -> dict[str, str]:
+def _row(entry: Entry) -> dict[str, str | list[str]]:
     spec = entry.spec
-    row = {"name": spec.name}
+    row: dict[str, str | list[str]] = {"name": spec.name}
     if isinstance(spec, PartSpec):
         row["kind"] = spec.kind
     else:
         row["family"] = str(getattr(spec, "family", ""))
     if isinstance(spec, PolicySpec):
-        row["expression"] = spec.expression
+        row |= {"expression": spec.expression, "tags": list(spec.tags)}
     return {
         **row,
         "package": entry.plugin.package,
@@ -71,7 +71,11 @@ def _row(entry: Entry) -> dict[str, str]:
     }
 
 
-def _print(kind: str, rows: Sequence[Mapping[str, str]]) -> None:
+def _short(row: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
+    return {key: value for key, value in row.items() if key not in ("expression", "tags")}
+
+
+def _print(kind: str, rows: Sequence[Mapping[str, str | list[str]]]) -> None:
     from tabulate import tabulate
 
     click.secho(kind, bold=True)
