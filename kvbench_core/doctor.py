@@ -31,8 +31,8 @@ def _machine() -> Iterator[Finding]:
 
     yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
     memory = psutil.virtual_memory()
-    free = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free"
-    yield Finding("cpu", True, f"{os.cpu_count()} cores, {free}")
+    unused = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free"
+    yield Finding("cpu", True, f"{os.cpu_count()} cores, {unused}")
     yield Finding("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads")
     if not torch.cuda.is_available():
         yield Finding("cuda", False, "no usable device: everything runs on the CPU")
