@@ -62,6 +62,8 @@ def budget(
     else:
         click.echo(_table(rows, generator))
         click.echo(f"\n{backend}, {length} latent frames ({_seconds(generator, length):.1f} s).")
+        if any(row["depends_on_data"] for row in rows):
+            click.echo("* without what the data adds, such as outliers, or at the target share")
 
 
 def _row(
@@ -74,6 +76,7 @@ def _row(
     method, integration = split_integration(name)
     policy = integrate(registry.policy(method), integration)
     row: dict[str, Any] = {"method": name, **_figures(footprint(policy, backend, frames))}
+    row["depends_on_data"] = not policy.promise().fixed_bytes
     if vram is not None:
         fits = longest_rollout(policy, backend, vram)
         row["longest_frames"] = fits.frames if fits else 0
@@ -101,7 +104,7 @@ def _table(rows: list[dict[str, Any]], backend: Backend) -> str:
     for row in rows:
         line = {
             "method": row["method"],
-            "ratio": f"{row['compression_ratio']:.3f}",
+            "ratio": f"{row['compression_ratio']:.3f}" + ("*" if row["depends_on_data"] else ""),
             "KV stored GiB": f"{row['stored_bytes'] / GIB:.3f}",
             "decode buffer GiB": f"{row['scratch_bytes'] / GIB:.3f}",
             "peak floor GiB": f"{row['peak_floor_bytes'] / GIB:.3f}",
