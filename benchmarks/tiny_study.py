@@ -2,153 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 
 import click
-import numpy as np
-from attrs import field, frozen
 
 from benchmarks.pages import Row, code, docs_option, provenance, table, update, write_csv
-from benchmarks.stats import Interval, bootstrap, ranks, spearman
+from benchmarks.study import METRICS, Order, Result, results, timed
 from kvbench_core.published import method_figures
-from kvbench_core.report.table import Row as Line
 from kvbench_core.report.table import build_table
 from kvbench_core.run.records import Manifest
 from kvbench_core.run.store import RunStore
 
-METRICS = {"ssim": 4, "psnr": 2}
 FEW_PROMPTS = 10
-MOST_DISPLACED = 8
-RESAMPLES = 2000
 ZERO_POINTS = ("KIVI", "QAQ")
 """Families whose published rows a defect of their codec changes (D2)."""
-
-
-@frozen(kw_only=True)
-class Result:
-    """A method's figures; ``scores`` by metric, over the prompts where it has one."""
-
-    line: Line
-    scores: Mapping[str, Interval] = field()
-    ssim: Sequence[float] = ()
-    """By prompt."""
-
-    @property
-    def method(self) -> str:
-        """As it was asked for."""
-        integration = self.line.integration
-        return self.line.method + ("" if integration == "streaming" else f"@{integration}")
-
-
-def results(store: RunStore, seed: int) -> list[Result]:
-    """What a run directory holds, method by method."""
-    values: dict[tuple[str, str], dict[str, list[float]]] = {}
-    records, _ = store.cells(store.manifest())
-    for record in sorted(records, key=lambda record: record.cell.prompt):
-        mine = values.setdefault(record.cell.method.key, {})
-        for score in store.scores(record.cell.id)[0]:
-            for name in METRICS:
-                value = score.values.get(name)
-                if value is not None:
-                    mine.setdefault(name, []).append(value)
-    lines = {(line.method, line.integration): line for line in build_table(store).rows}
-    return [
-        Result(
-            line=lines[method.label, method.integration],
-            scores={
-                name: bootstrap(found, seed=seed)
-                for name, found in values.get(method.key, {}).items()
-            },
-            ssim=values.get(method.key, {}).get("ssim", ()),
-        )
-        for method in store.manifest().methods
-        if (method.label, method.integration) in lines
-    ]
-
-
-@frozen(kw_only=True)
-class Order:
-    """Methods with an SSIM here and a published one, the reference left out."""
-
-    methods: Sequence[str]
-    prompts: Sequence[Sequence[float]]
-    """SSIM by method and prompt."""
-    published: Sequence[float]
-
-    @classmethod
-    def of(
-        cls, found: Sequence[Result], *, prompts: int = 0, without: tuple[str, ...] = ()
-    ) -> Order:
-        """Those whose published row has at least ``prompts`` prompts; ``without`` are prefixes."""
-        figures = method_figures("moviegen")
-        both = [
-            (result.method, result.ssim, figures[result.method].ssim)
-            for result in found
-            if not result.line.is_reference
-            and result.ssim
-            and result.method in figures
-            and figures[result.method].prompts >= prompts
-            and not result.method.startswith(without)
-        ]
-        return cls(
-            methods=[name for name, _, _ in both],
-            prompts=[values for _, values, _ in both],
-            published=[there for _, _, there in both],
-        )
-
-    @property
-    def here(self) -> list[float]:
-        """Mean SSIM by method."""
-        return [fmean(values) for values in self.prompts]
-
-    def correlation(self, seed: int) -> Interval:
-        """Spearman's, with its interval over resampled prompts."""
-        if len({len(values) for values in self.prompts}) != 1:
-            raise click.ClickException("methods have different numbers of prompts; resume the run")
-        known = np.asarray(self.prompts)
-        drawn = np.random.default_rng(seed).integers(
-            known.shape[1], size=(RESAMPLES, known.shape[1])
-        )
-        found = [spearman(list(known[:, draw].mean(axis=1)), self.published) for draw in drawn]
-        low, high = np.percentile(found, [2.5, 97.5])
-        return Interval(spearman(self.here, self.published), float(low), float(high))
-
-    def displaced(self) -> list[Row]:
-        """The methods whose ranks differ most; rank 1 is the most faithful."""
-        mine, theirs = (ranks([-x for x in column]) for column in (self.here, self.published))
-        rows: list[Row] = [
-            {
-                "method": code(name),
-                "SSIM here": f"{here:.4f}",
-                "rank here": f"{rank:g}",
-                "published SSIM": f"{there:.4f}",
-                "published rank": f"{other:g}",
-                "places gained": f"{other - rank:+g}",
-            }
-            for name, here, there, rank, other in zip(
-                self.methods, self.here, self.published, mine, theirs, strict=True
-            )
-        ]
-        return sorted(rows, key=lambda row: -abs(float(str(row["places gained"]))))[:MOST_DISPLACED]
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option(
+    "--times",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Take times from another run, made by one process alone [default: RUN].",
+)
 @docs_option
 @click.pass_context
-def main(ctx: click.Context, run: Path, seed: int, docs: Path) -> None:
+def main(ctx: click.Context, run: Path, seed: int, times: Path | None, docs: Path) -> None:
     """Write docs/tiny-study.md and docs/tiny-study.csv from a finished RUN."""
-    store = RunStore.open(run)
-    found = results(store, seed)
+    store, clock = RunStore.open(run), RunStore.open(times or run)
+    found = timed(results(store, seed), clock)
     every, whole = Order.of(found), Order.of(found, prompts=FEW_PROMPTS)
     rest = Order.of(found, without=ZERO_POINTS)
     update(
         docs / "tiny-study.md",
         {
-            "provenance": provenance(ctx, "tiny_study", _made(store.manifest())),
+            "provenance": provenance(ctx, "tiny_study", _made(store.manifest()), _timed(clock)),
             "study": table([_row(result) for result in found]),
             "correlation": (
                 f"Spearman rank correlation of SSIM with the published MovieGen column: "
@@ -180,6 +69,14 @@ def _made(manifest: Manifest) -> str:
         f"{request.seed}, {here.device}, kernel {request.kernel}, threads used: {here.threads}"
         f"{revision}."
     )
+
+
+def _timed(clock: RunStore) -> str:
+    """Where the times are from."""
+    prompts = len(clock.manifest().prompts)
+    reference = next((line for line in build_table(clock).rows if line.is_reference), None)
+    spent = reference.runtime_s.median if reference and reference.runtime_s else float("nan")
+    return f"Times: {prompts} prompt{'s'[: prompts > 1]}; BF16 takes {spent:.1f} s each."
 
 
 def _row(result: Result) -> Row:
