@@ -168,7 +168,7 @@ def test_list_shows_who_provides_what(cli):
     data = json.loads(cli("list", "--json").stdout)
     assert set(data) == {"policies", "parts", "backends", "metrics", "suites", "failed"}
     assert next(row for row in data["policies"] if row["name"] == "COARSE") == {
-        "name": "COARSE", "family": "TOY", "expression": "coarse(step=0.25)",
+        "name": "COARSE", "family": "TOY", "expression": "coarse(step=0.25)", "tags": [],
         "package": "kvbench-toy", "version": "1.0", "summary": "Rounded to 1/4",
     }  # fmt: skip
     text = cli("list", "suites").stdout
