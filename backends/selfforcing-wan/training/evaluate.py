@@ -18,9 +18,10 @@ from torch.nn import functional
 
 from kvbench_core.geometry import CacheGeometry, Step
 from kvbench_selfforcing_wan.rollout import DenseSession
+from kvbench_selfforcing_wan.tiny import pixels
 from kvbench_selfforcing_wan.tiny.grammar import Scene
 from kvbench_selfforcing_wan.tiny.judge import judge
-from kvbench_selfforcing_wan.tiny.model import CHECKPOINT, TinyGenerator
+from kvbench_selfforcing_wan.tiny.model import CHECKPOINT, TinyModel
 from kvbench_selfforcing_wan.tiny.sampling import suite_scenes
 
 FRAMES = 42
@@ -53,14 +54,17 @@ class Bf16Session(DenseSession):
 
 
 def ssim(a: Tensor, b: Tensor) -> float:
-    """Mean structural similarity of two uint8 videos ``[frame, row, column, rgb]``, 11 x 11."""
-    x, y = (v.movedim(-1, 1).double().flatten(0, 1)[:, None] / 255 for v in (a, b))
-    offsets = torch.arange(11, dtype=torch.float64) - 5
-    line = torch.exp(-offsets.square() / (2 * 1.5**2))
-    window = torch.outer(line, line)[None, None] / line.sum() ** 2
+    """Mean structural similarity of two uint8 videos ``[frame, row, column, rgb]``.
+
+    Grey pictures, a Gaussian window of 11 x 11 with deviation 1.5, as Wang et al. (2004).
+    """
+    x, y = (v.float().mean(-1)[:, None] / 255 for v in (a, b))
+    line = torch.exp(-(torch.arange(11) - 5.0).square() / (2 * 1.5**2))
+    line = line / line.sum()
 
     def blur(picture: Tensor) -> Tensor:
-        return functional.conv2d(picture, window)
+        wide = functional.conv2d(picture, line[None, None, :, None])
+        return functional.conv2d(wide, line[None, None, None])
 
     mx, my = blur(x), blur(y)
     vx, vy, cov = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
@@ -69,14 +73,15 @@ def ssim(a: Tensor, b: Tensor) -> float:
     return float(value.mean())
 
 
-def evaluate(generator: TinyGenerator, scene: Scene, seed: int) -> tuple[dict[str, Any], Tensor]:
+def evaluate(model: TinyModel, scene: Scene, seed: int) -> tuple[dict[str, Any], Tensor]:
     """One prompt: verdict, seconds, similarity without history; and the frames."""
-    geometry = generator.config.geometry()
+    geometry = model.transformer.config.geometry()
+    chunk = geometry.chunk_frames  # The first chunk has no history to lose.
     began = time.perf_counter()
-    latents = generator.generate(scene, seed, FRAMES, Bf16Session(geometry))
+    latents = model.rollout(scene, seed, FRAMES).run(Bf16Session(geometry))
     seconds = time.perf_counter() - began
-    frames = torch.cat(list(generator.decode(latents)))
-    forgetful = generator.generate(scene, seed, FRAMES, ForgetfulSession(geometry))
+    forgetful = model.rollout(scene, seed, FRAMES).run(ForgetfulSession(geometry))
+    frames, without = (pixels.to_uint8(pixels.decode(x[0])).cpu() for x in (latents, forgetful))
     verdict = judge(frames, scene)
     row = {
         "prompt": scene.sentence(),
@@ -88,13 +93,13 @@ def evaluate(generator: TinyGenerator, scene: Scene, seed: int) -> tuple[dict[st
         "motion_share": round(verdict.motion_share, 3),
         "first_quarter": round(verdict.score_first_quarter, 3),
         "last_quarter": round(verdict.score_last_quarter, 3),
-        "ssim_without_history": round(ssim(frames, torch.cat(list(generator.decode(forgetful)))), 3),
+        "ssim_without_history": round(ssim(frames[chunk:], without[chunk:]), 3),
     }
     return row, frames
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Means over the prompts of one suite; the quarters only over videos that show the object."""
+    """Means over the prompts of one suite."""
     count = len(rows)
     first, last = (sum(r[name] for r in rows) / count for name in ("first_quarter", "last_quarter"))
     return {
@@ -116,13 +121,13 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="PNG: rows are prompts, columns frames")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    generator = TinyGenerator.load(arguments.device, path=arguments.checkpoint)
+    model = TinyModel.load(arguments.checkpoint).to(arguments.device)
     report: dict[str, Any] = {"frames": FRAMES, "device": arguments.device, "suites": {}}
     strips = []
     for suite in arguments.suites:
         rows = []
         for seed, scene in enumerate(suite_scenes(suite)[: arguments.prompts]):
-            row, frames = evaluate(generator, scene, seed)
+            row, frames = evaluate(model, scene, seed)
             rows.append(row)
             strips.append(torch.cat([frames[i] for i in SHEET_COLUMNS], dim=1))
             marks = "".join("+" if row[k] else "-" for k in ("object_ok", "motion_ok"))

@@ -72,7 +72,7 @@ class Trainer:
         self.settings, self.stage = settings, settings["stages"][stage]
         self.device = device
         torch.manual_seed(settings["seed"])
-        self.model = TinyModel(TINY).to(device)
+        self.model = TinyModel().to(device)
         with torch.no_grad():
             self.model.transformer.head.head.weight.zero_()
             self.model.text_table.weight.normal_(std=1.0)
