@@ -86,7 +86,12 @@ class Block(nn.Module):
         self.eps = config.eps
 
     def forward(
-        self, x: Tensor, time: Tensor, rotary: Rotary, text: tuple[Tensor, Tensor], attend: Attend,
+        self,
+        x: Tensor,
+        time: Tensor,
+        rotary: Rotary,
+        text: tuple[Tensor, Tensor],
+        attend: Attend,
         layer: int,
     ) -> Tensor:
         """One layer on ``x [batch, frame, token, width]``; ``time [batch, frame, 6, width]``."""

@@ -96,8 +96,7 @@ def test_suites_are_varied_and_stable(suite: str) -> None:
 def test_the_first_prompts_do_not_change() -> None:
     assert [suite_prompts(suite)[0] for suite in SUITES] == [
         "a cyan square moves right slowly over sand dunes",
-        "a yellow star moves right over a night sky, then at the wall becomes a cross "
-        "and goes up",
+        "a yellow star moves right over a night sky, then at the wall becomes a cross and goes up",
     ]
 
 

@@ -102,9 +102,7 @@ def test_five_passes_per_chunk_in_order(small: CausalWanTransformer, text: TextC
     assert session.features[0].shape == (1, 18, 64)
 
 
-def test_a_skipped_pass_reuses_the_residual(
-    small: CausalWanTransformer, text: TextContext
-) -> None:
+def test_a_skipped_pass_reuses_the_residual(small: CausalWanTransformer, text: TextContext) -> None:
     """The transformer is not called, the result differs, and the clean pass is never skipped."""
     always = Recorder(small, lambda step: step.denoise_index > 0)
     skipped = roll(small, text, 6).run(always)
@@ -114,9 +112,7 @@ def test_a_skipped_pass_reuses_the_residual(
     assert not torch.allclose(skipped, full)
 
 
-def test_chunks_arrive_as_they_are_finished(
-    small: CausalWanTransformer, text: TextContext
-) -> None:
+def test_chunks_arrive_as_they_are_finished(small: CausalWanTransformer, text: TextContext) -> None:
     seen: list[Tensor] = []
     latents = roll(small, text, 9).run(dense(small), seen.append)
     assert [x.shape[1] for x in seen] == [3, 3, 3]

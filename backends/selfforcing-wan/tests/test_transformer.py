@@ -175,7 +175,11 @@ def test_rotation_pairs_and_angles() -> None:
     turned = rotate(x, grid_rotary((5, 6), (2, 3), 128)).unflatten(-1, (-1, 2))
     angle = torch.atan2(turned[..., 1], turned[..., 0])[0, :, 0]
     token = 1 * 6 + 1 * 3 + 2
-    for pair, expected in ((1, 6 * 10000 ** (-2 / 44)), (22, 1.0), (43 + 1, 2 * 10000 ** (-2 / 42))):
+    for pair, expected in (
+        (1, 6 * 10000 ** (-2 / 44)),
+        (22, 1.0),
+        (43 + 1, 2 * 10000 ** (-2 / 42)),
+    ):
         assert float(angle[token, pair]) == pytest.approx(_principal(expected), abs=1e-5)
 
 

@@ -131,7 +131,9 @@ def test_walls_hold_and_events_come_at_their_touch() -> None:
     assert (inside >= REACH - 1e-3).all()
     assert (inside <= torch.tensor(SIZE) - REACH + 1e-3).all()
     changed = track.look[:, 1:] > track.look[:, :-1]
-    touching = ((inside - REACH).abs() < 1e-3) | ((inside - torch.tensor(SIZE) + REACH).abs() < 1e-3)
+    touching = ((inside - REACH).abs() < 1e-3) | (
+        (inside - torch.tensor(SIZE) + REACH).abs() < 1e-3
+    )
     assert touching.any(-1)[:, 1:][changed].all()
     assert (track.look[:, -1] == batch.events).all()
 

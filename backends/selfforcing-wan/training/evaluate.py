@@ -113,10 +113,12 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def main() -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     parser.add_argument("--suites", nargs="+", default=["tiny", "tiny-story"])
     parser.add_argument("--prompts", type=int, default=20, help="of each suite")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path, help="PNG: rows are prompts, columns frames")
     parser.add_argument("--device", default="cpu")
@@ -126,7 +128,8 @@ def main() -> None:
     strips = []
     for suite in arguments.suites:
         rows = []
-        for seed, scene in enumerate(suite_scenes(suite)[: arguments.prompts]):
+        scenes = suite_scenes(suite)[: arguments.prompts]
+        for seed, scene in enumerate(scenes, arguments.first_seed):
             row, frames = evaluate(model, scene, seed)
             rows.append(row)
             strips.append(torch.cat([frames[i] for i in SHEET_COLUMNS], dim=1))

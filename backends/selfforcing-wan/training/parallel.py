@@ -28,7 +28,7 @@ class Layout:
         clip, extra = torch.arange(frames), torch.arange(firsts * size)
         self.config, self.frames, self.firsts = config, frames, firsts
         self.kind = torch.cat(
-            (torch.full_like(clip, CLEAN), torch.full_like(clip, NOISY), torch.full_like(extra, FIRST))
+            [torch.full_like(x, k) for x, k in ((clip, CLEAN), (clip, NOISY), (extra, FIRST))]
         )
         self.chunk = torch.cat((clip // size, clip // size, extra // size))
         self.position = torch.cat((clip, clip, extra % size))
@@ -53,7 +53,7 @@ class Layout:
         frames = torch.arange(len(self.kind))
         table = self.visible(frames[:, None], frames[None]).to(device)
 
-        def token_sees(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        def token_sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
             return table[query // per_frame, key // per_frame]
 
         tokens = len(self.kind) * per_frame

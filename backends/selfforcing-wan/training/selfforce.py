@@ -29,16 +29,15 @@ def roll_out(
     text: TextContext,
     clips: int,
     frames: int,
+    schedule: Schedule,
     *,
     beginning: Tensor | None = None,
-    forgetful: bool = False,
 ) -> Trace:
-    """The real sampler on ``clips`` captions; ``forgetful`` empties the cache at every chunk.
+    """The real sampler on ``clips`` captions.
 
     ``beginning [clip, frame, ...]`` replaces the first chunk's result where it is not nan.
     """
     config, device = model.config, model.device
-    schedule = Schedule(shift=config.shift, steps=config.denoising_steps)
     levels = list(zip(schedule.timesteps, schedule.sigmas, strict=True))
     geometry = config.geometry()
     session = DenseSession(geometry)
@@ -46,8 +45,6 @@ def roll_out(
     for chunk in range(frames // config.chunk_frames):
         start = chunk * config.chunk_frames
         rotary = model.rotary(range(start, start + config.chunk_frames))
-        if forgetful:
-            session = DenseSession(geometry)
         shape = (clips, config.chunk_frames, *config.latent_shape)
         x0 = torch.zeros(shape, device=device, dtype=model.dtype)
         for index, (timestep, sigma) in enumerate([*levels, (0.0, 0.0)]):
@@ -56,10 +53,15 @@ def roll_out(
                 break
             session.begin_pass(
                 Step(
-                    geometry=geometry, chunk=chunk, denoise_index=index, is_context=context,
-                    start_frame=start, frames=config.chunk_frames, timestep=timestep,
+                    geometry=geometry,
+                    chunk=chunk,
+                    denoise_index=index,
+                    is_context=context,
+                    start_frame=start,
+                    frames=config.chunk_frames,
+                    timestep=timestep,
                 )
-            )  # fmt: skip
+            )
             x = x0 if context else renoise(x0, torch.randn(shape, device=device), sigma)
             time = torch.full((clips, 1), timestep, device=device)
             flow = model(x, time, text, rotary, session.attend)

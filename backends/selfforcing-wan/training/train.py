@@ -76,7 +76,7 @@ class Trainer:
         with torch.no_grad():
             self.model.transformer.head.head.weight.zero_()
             self.model.text_table.weight.normal_(std=1.0)
-        self.schedule = Schedule(shift=TINY.shift, steps=TINY.denoising_steps)
+        self.schedule = Schedule(shift=TINY.shift, steps=tuple(settings["levels"]))
         self.frames, self.firsts = settings["clip_frames"], self.stage["firsts"]
         self.chunks = self.frames // TINY.chunk_frames
         self.pool = Captions.training_pool(settings["captions"], settings["seed"], device)
@@ -96,7 +96,8 @@ class Trainer:
     def levels(self, shape: tuple[int, int], shares: tuple[float, ...]) -> Tensor:
         """Random noise levels: the sampler's own or any entry of the warped table."""
         own = torch.tensor(self.schedule.sigmas, device=self.device)
-        picks = torch.multinomial(torch.tensor(shares, device=self.device), shape[0] * shape[1], True)
+        odds = torch.tensor(shares, device=self.device)
+        picks = torch.multinomial(odds, shape[0] * shape[1], replacement=True)
         table = warped_sigmas(TINY.shift).to(self.device)
         anywhere = table[torch.randint(len(table), shape, device=self.device)]
         used = torch.rand(shape, device=self.device) < self.settings["used_step_share"]
@@ -151,7 +152,7 @@ class Trainer:
         true = clip_latents(captions.scenes, place(captions.scenes), TINY.chunk_frames)
         true[round(TRUE_BEGINNINGS * TRACE_CLIPS) :] = float("nan")
         transformer = self.model.transformer
-        trace = roll_out(transformer, text, TRACE_CLIPS, self.frames, beginning=true)
+        trace = roll_out(transformer, text, TRACE_CLIPS, self.frames, self.schedule, beginning=true)
         truth, error, object_error = compare_with_world(captions, trace.final)
         same = (error < SAME_SCENE_MSE) & (object_error < SAME_OBJECT_ERROR)
         same = same.float().cumprod(1)
@@ -179,7 +180,7 @@ class Trainer:
         timestep = 1000 * sigma.repeat_interleave(TINY.chunk_frames, 1)
         flow = self.parallel(frames, timestep, clips.captions.ids)
         target = torch.cat((clips.target, first_target), dim=1)
-        error = (flow.float() - target).square().unflatten(1, (-1, TINY.chunk_frames)).mean((2, 3, 4, 5))
+        error = by_chunk((flow.float() - target).square())
         error, error_first = error.split((self.chunks, self.firsts), dim=1)
         worlds = len(parts[0].sigma)
         result = {
@@ -239,6 +240,11 @@ class Trainer:
             save_file(half, out / f"{name}.safetensors")
 
 
+def by_chunk(values: Tensor) -> Tensor:
+    """Means ``[clip, chunk]`` of ``[clip, frame, channel, height, width]``."""
+    return values.unflatten(1, (-1, TINY.chunk_frames)).mean((2, 3, 4, 5))
+
+
 def compare_with_world(captions: Captions, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The world's continuation of rolled-out clips, and errors per clip and chunk.
 
@@ -252,13 +258,11 @@ def compare_with_world(captions: Captions, latents: Tensor) -> tuple[Tensor, Ten
     near = cost.mean(2, keepdim=True) > 0.25
     error = (latents.float() - truth).square()
 
-    def by_chunk(values: Tensor) -> Tensor:
-        return values.unflatten(1, (-1, TINY.chunk_frames)).mean((2, 3, 4, 5))
-
     return truth, by_chunk(error), by_chunk(error * near) / by_chunk(cost * near)
 
 
 def main() -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage")
     parser.add_argument("--out", type=Path, required=True)
@@ -287,18 +291,18 @@ def preview(trainer: Trainer, out: Path) -> dict[str, Any]:
     text = model.text_context(trainer.model.text_table(captions.ids))
     torch.manual_seed(0)
     began = time.perf_counter()
-    trace = roll_out(model, text, len(scenes), trainer.frames)
+    schedule = Schedule(shift=TINY.shift, steps=TINY.denoising_steps)
+    trace = roll_out(model, text, len(scenes), trainer.frames, schedule)
     torch.cuda.synchronize()
     seconds = time.perf_counter() - began
     _, error, object_error = compare_with_world(captions, trace.final)
     frames = pixels.to_uint8(pixels.decode(trace.final)).cpu()
-    rows = [torch.cat(list(frames[i, ::4]), dim=1) for i in (*range(0, 14), *range(24, 36))]
+    rows = [torch.cat(list(frames[i, ::4]), dim=1) for i in (*range(14), *range(24, 36))]
     Image.fromarray(torch.cat(rows).numpy()).save(out / "sheet.png")
     estimates = [e[:, : TINY.chunk_frames] for e in trace.estimates]
     passes = [pixels.to_uint8(pixels.decode(e)).cpu()[:10, 0] for e in estimates]
-    Image.fromarray(torch.cat([torch.cat(list(p), dim=1) for p in passes]).numpy()).save(
-        out / "passes.png"
-    )
+    rows = [torch.cat(list(p), dim=1) for p in passes]
+    Image.fromarray(torch.cat(rows).numpy()).save(out / "passes.png")
     return {
         "rollout_seconds": seconds,
         "error_by_chunk": [round(float(x), 4) for x in error.median(0).values],

@@ -156,7 +156,9 @@ def _stages(looks: Sequence[tuple[int, int]], told: Sequence[tuple[int, int]]) -
         )
 
     # Among equals the latest cuts win, so a stage is entered only where it is seen.
-    best = max(itertools.combinations_with_replacement(frames, len(told) - 1), key=lambda c: (fit(c), c))
+    best = max(
+        itertools.combinations_with_replacement(frames, len(told) - 1), key=lambda c: (fit(c), c)
+    )
     return [sum(frame >= cut for cut in best) for frame in range(len(looks))]
 
 

@@ -1,8 +1,8 @@
 """An exact stand-in for a VAE: 8 x 8 block cosine transform, cut to 16 channels.
 
-Ten coefficients of brightness and three of either colour axis of every 8 x 8 block, each scaled to unit variance
-over the tiny world. The 16 basis pictures are orthogonal, so decoding inverts encoding exactly
-inside their span. One latent frame is one video frame; frames are independent of each other.
+Ten coefficients of brightness and three of either colour axis of every 8 x 8 block, each scaled to
+unit variance over the tiny world. The 16 basis pictures are orthogonal, so decoding inverts
+encoding exactly inside their span. One latent frame is one video frame; frames are independent.
 """
 
 from __future__ import annotations

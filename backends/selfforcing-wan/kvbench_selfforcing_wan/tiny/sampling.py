@@ -69,7 +69,7 @@ def _other(rng: random.Random, values: tuple[str, ...], used: list[str]) -> str:
 @cache
 def suite_scenes(suite: str) -> tuple[Scene, ...]:
     """The scenes of suite ``tiny`` (one shot) or ``tiny-story`` (events at the walls)."""
-    rng = random.Random(f"{suite}:{_SUITE_SEED}")
+    rng = random.Random(f"{suite}:{_SUITE_SEED}")  # noqa: S311  (prompts, not secrets)
     if suite == "tiny":
         return tuple(single_scene(rng, MOTIONS[i % len(MOTIONS)]) for i in range(SUITE_SIZE))
     if suite == "tiny-story":
@@ -85,7 +85,7 @@ def suite_prompts(suite: str) -> tuple[str, ...]:
 def training_scenes(seed: int, story_share: float = 0.5) -> Iterator[Scene]:
     """An endless stream of scenes, none with a combination held out by a suite."""
     held_out = {s.combination for name in ("tiny", "tiny-story") for s in suite_scenes(name)}
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311
     while True:
         scene = story_scene(rng) if rng.random() < story_share else single_scene(rng)
         if scene.combination not in held_out:

@@ -83,7 +83,9 @@ class SceneBatch:
             motion=torch.tensor([MOTIONS.index(s.motion) for s in scenes]),
             heading=torch.tensor([_HEADINGS.get(s.motion, (0, 0)) for s in scenes]),
             speed=torch.tensor([PIXELS_PER_FRAME[SPEEDS.index(s.speed)] for s in scenes]),
-            pan=torch.tensor([(0, PAN_PIXELS, -PAN_PIXELS)[CAMERAS.index(s.camera)] for s in scenes]),
+            pan=torch.tensor(
+                [(0, PAN_PIXELS, -PAN_PIXELS)[CAMERAS.index(s.camera)] for s in scenes]
+            ),
             background=torch.tensor([BACKGROUNDS.index(s.background) for s in scenes]),
             walled=torch.tensor([s.walled for s in scenes]),
         )
