@@ -77,7 +77,7 @@ def typecheck(session: nox.Session) -> None:
 def isolation(session: nox.Session) -> None:
     """Each wheel in a fresh environment with nothing but the core and what it depends on."""
     session.run_install("uv", "pip", "install", "--quiet", "uv")
-    wheels = Path(session.create_tmp()) / "wheels"
+    wheels = Path(session.create_tmp()).resolve() / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
     session.run("uv", "build", "--quiet", "--all-packages", "--wheel", f"--out-dir={wheels}")
     for name in ["kvbench-core", *(member.name for member in MEMBERS)]:
