@@ -69,7 +69,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """mypy, strict, on the core and on every member's package."""
-    sync(session, "typecheck")
+    sync(session, "test", "typecheck")
     session.run("mypy")
 
 
