@@ -173,3 +173,4 @@ def test_the_parquet_table_has_a_row_for_each_cell(store: RunStore):
     assert coarse["generation_peak_bytes"] > 0
     assert coarse["mse"] > 0
     assert rows["failing", "streaming", "ball"]["error"] == "ZeroDivisionError: codes\nran out"
+    assert table.schema.field("mse").metadata[b"better"] == b"lower"

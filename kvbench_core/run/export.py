@@ -20,13 +20,27 @@ def export_table(store: RunStore) -> Path:
     """Derive the table anew from the cells and scores that there are; returns its path."""
     path = store.root / TABLE
     with store.claim("table", FOREVER):
-        records, _ = store.cells(store.manifest())
-        rows = [_row(record, store.scores(record.cell.id)[0]) for record in records]
-        names = dict.fromkeys(name for row in rows for name in row)
-        columns = {name: [row.get(name) for row in rows] for name in names}
-        table = pa.table(columns, metadata={"kvbench_format_version": str(FORMAT_VERSION)})
+        table = cells_table(store)
         with_whole_file(path, lambda partial: parquet.write_table(table, partial))
     return path
+
+
+def cells_table(store: RunStore) -> pa.Table:
+    """The table in memory; a score's column has its ``unit`` and ``better`` as metadata."""
+    rows: list[dict[str, Any]] = []
+    meanings: dict[str, dict[str, str]] = {}
+    for record in store.cells(store.manifest())[0]:
+        scores = store.scores(record.cell.id)[0]
+        rows.append(_row(record, scores))
+        for column in (column for score in scores for column in score.columns):
+            meanings[column.name] = {"unit": column.unit, "better": column.better}
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: pa.array([row.get(name) for row in rows]) for name in names}
+    schema = pa.schema(
+        [pa.field(name, columns[name].type, metadata=meanings.get(name)) for name in names],
+        metadata={"kvbench_format_version": str(FORMAT_VERSION)},
+    )
+    return pa.table(columns, schema=schema)
 
 
 def _row(record: CellRecord, scores: list[ScoreRecord]) -> dict[str, Any]:
