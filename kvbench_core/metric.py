@@ -17,6 +17,10 @@ Frame = NDArray[np.uint8]
 class Video(Protocol):
     """A stored video, decoded frame by frame, so that memory does not grow with its length."""
 
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+
     def __iter__(self) -> Iterator[Frame]: ...
 
     def __len__(self) -> int: ...

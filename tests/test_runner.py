@@ -75,7 +75,7 @@ def test_the_stored_video_is_what_was_decoded(registry: Registry, tmp_path: Path
     (record,) = records(tmp_path).values()
     assert record.video is not None
     assert (record.video.frames, record.video.width, record.video.fps) == (8, 16, 8.0)
-    frames = list(StoredVideo(RunStore(tmp_path).video_path(record.cell.id), 8))
+    frames = list(StoredVideo(RunStore(tmp_path).video_path(record.cell.id), 8, 8.0))
     assert np.std(frames) > 1
 
 
@@ -257,4 +257,4 @@ def test_previews_are_made_when_asked_for_even_later(registry: Registry, tmp_pat
     store = RunStore(tmp_path)
     write_previews(made, store)
     path = store.preview_path(made.cells[0].id)
-    assert len(list(StoredVideo(path, 8))) == 8
+    assert len(list(StoredVideo(path, 8, 8.0))) == 8

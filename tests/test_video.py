@@ -20,8 +20,9 @@ def noise(frames: int = 5, height: int = 18, width: int = 34) -> np.ndarray:
 def test_noise_comes_back_bit_by_bit(tmp_path: Path, height: int, width: int):
     frames, path = noise(5, height, width), tmp_path / "v.mp4"
     assert write_video([frames[:2], frames[2:]], 8.0, path) == (5, height, width)
-    video = StoredVideo(path, 5)
+    video = StoredVideo(path, 5, 8.0)
     assert len(video) == 5
+    assert video.fps == 8.0
     for _ in range(2):
         assert np.array_equal(np.stack(list(video)), frames)
 
@@ -35,8 +36,8 @@ def test_the_same_frames_make_the_same_file(tmp_path: Path):
 def test_a_preview_is_close_and_even(tmp_path: Path):
     ramp = np.broadcast_to(np.arange(33, dtype=np.uint8)[:, None, None] * 7, (4, 33, 35, 3))
     write_video([ramp], 8.0, tmp_path / "v.mp4")
-    write_preview(StoredVideo(tmp_path / "v.mp4", 4), 8.0, tmp_path / "p.mp4")
-    preview = np.stack(list(StoredVideo(tmp_path / "p.mp4", 4)))
+    write_preview(StoredVideo(tmp_path / "v.mp4", 4, 8.0), tmp_path / "p.mp4")
+    preview = np.stack(list(StoredVideo(tmp_path / "p.mp4", 4, 8.0)))
     assert preview.shape == (4, 32, 34, 3)
     assert np.abs(preview.astype(int) - ramp[:, :32, :34]).mean() < 8
 
@@ -46,7 +47,7 @@ def test_a_truncated_file_is_an_error(tmp_path: Path):
     write_video([noise()], 8.0, path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(StoreError, match=r"cannot read .*v\.mp4"):
-        list(StoredVideo(path, 5))
+        list(StoredVideo(path, 5, 8.0))
 
 
 def test_garbage_in_the_middle_is_an_error_or_noticed(tmp_path: Path):
@@ -56,15 +57,15 @@ def test_garbage_in_the_middle_is_an_error_or_noticed(tmp_path: Path):
     content[2000:12000] = bytes(10000)
     path.write_bytes(content)
     with pytest.raises(StoreError, match=r"v\.mp4"):
-        list(StoredVideo(path, 9))
+        list(StoredVideo(path, 9, 8.0))
 
 
 def test_a_missing_file_and_a_wrong_length_are_errors(tmp_path: Path):
     with pytest.raises(StoreError, match="No such file"):
-        list(StoredVideo(tmp_path / "none.mp4", 5))
+        list(StoredVideo(tmp_path / "none.mp4", 5, 8.0))
     write_video([noise()], 8.0, tmp_path / "v.mp4")
     with pytest.raises(StoreError, match="has 5 frames; 6 were recorded"):
-        list(StoredVideo(tmp_path / "v.mp4", 6))
+        list(StoredVideo(tmp_path / "v.mp4", 6, 8.0))
 
 
 def test_frames_of_two_sizes_or_none_at_all(tmp_path: Path):

@@ -26,6 +26,7 @@ class Clip:
     """A video in memory, decoded afresh whenever it is read."""
 
     frames: tuple[Frame, ...]
+    fps: float = 16.0
 
     def __iter__(self) -> Iterator[Frame]:
         return iter(frame.copy() for frame in self.frames)

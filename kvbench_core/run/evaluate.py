@@ -174,4 +174,4 @@ class Scorer:
             self._verified[record.cell.id] = same
         if not self._verified[record.cell.id]:
             raise StoreError(f"{path} is not the video that was recorded; delete it and run again")
-        return StoredVideo(path, record.video.frames)
+        return StoredVideo(path, record.video.frames, record.video.fps)

@@ -87,9 +87,9 @@ def write_previews(plan: Plan, store: RunStore) -> None:
         with store.claim(cell.id, FOREVER):
             record = store.cell(cell.id)
             if record is not None and record.video is not None and not path.exists():
-                video = StoredVideo(store.video_path(cell.id), record.video.frames)
-                fps = record.video.fps
-                with_whole_file(path, partial(write_preview, video, fps))
+                about = record.video
+                video = StoredVideo(store.video_path(cell.id), about.frames, about.fps)
+                with_whole_file(path, partial(write_preview, video))
 
 
 @define

@@ -85,9 +85,10 @@ def write_video(
 class StoredVideo:
     """A video file as a :class:`~kvbench_core.metric.Video`; each pass opens the file anew."""
 
-    def __init__(self, path: Path, frames: int) -> None:
+    def __init__(self, path: Path, frames: int, fps: float) -> None:
         self._path = path
         self._frames = frames
+        self.fps = fps
 
     def __len__(self) -> int:
         return self._frames
@@ -112,6 +113,6 @@ class StoredVideo:
             raise StoreError(f"{self._path} has {found} frames; {self._frames} were recorded")
 
 
-def write_preview(video: StoredVideo, fps: float, path: Path) -> None:
+def write_preview(video: StoredVideo, path: Path) -> None:
     """A smaller copy that every browser plays; its pixels differ, so nothing is measured on it."""
-    write_video((frame[np.newaxis] for frame in video), fps, path, PREVIEW)
+    write_video((frame[np.newaxis] for frame in video), video.fps, path, PREVIEW)
