@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kvbench_core.hookspecs import hookimpl
-from kvbench_core.specs import PartSpec, PolicySpec
+from kvbench_core.specs import CommandSpec, PartSpec, PolicySpec
 
 
 @hookimpl
@@ -43,3 +43,23 @@ def kvbench_policies() -> list[PolicySpec]:
             tags=("study",),
         )
     ]
+
+
+@hookimpl
+def kvbench_commands() -> list[CommandSpec]:
+    """The commands, in the order of the help."""
+    return [
+        _command("run", "Generate videos with each method and compare them."),
+        _command("evaluate", "Score the videos of a run and print the table."),
+        _command("table", "Print the comparison table of a run."),
+        _command("list", "Show what is installed: methods, backends, metrics, suites."),
+        _command("budget", "Memory that methods need, without generating anything."),
+        _command("doctor", "Say what this machine can do: devices, attention kernels, plugins."),
+        _command("conformance", "Check that what is installed keeps the contract."),
+    ]
+
+
+def _command(name: str, summary: str) -> CommandSpec:
+    attribute = f"{name}_" if name == "list" else name  # a builtin of Python
+    target = f"kvbench_core.cli.{attribute}:{attribute}"
+    return CommandSpec(name=name, summary=summary, target=target)

@@ -23,13 +23,15 @@ class ExpressionError(KvbenchError):
 
 
 class UnknownNameError(KvbenchError):
-    """No plugin provides a name; the message offers the nearest ones."""
+    """No plugin provides a name; the message offers the nearest, or the command that lists all."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], listing: str = "kvbench list"
+    ) -> None:
         names = sorted(known)
         folded = {known_name.lower(): known_name for known_name in names}
         near = [folded[match] for match in get_close_matches(name.lower(), folded, n=3)]
-        hint = f"did you mean {' or '.join(near)}?" if near else "see `kvbench list`"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"see `{listing}`"
         super().__init__(f"no {kind} is called {name!r}; {hint}")
         self.kind, self.name, self.near = kind, name, near
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from kvbench_core.specs import BackendSpec, MetricSpec, PartSpec, PolicySpec, SuiteSpec
+from kvbench_core.specs import BackendSpec, CommandSpec, MetricSpec, PartSpec, PolicySpec, SuiteSpec
 
 HOOK_API = 1
 """Grows with each incompatible change; a module may state ``KVBENCH_HOOK_API`` to be checked."""
@@ -48,3 +48,8 @@ def kvbench_metrics() -> Iterable[MetricSpec]:  # type: ignore[empty-body]
 @hookspec
 def kvbench_suites() -> Iterable[SuiteSpec]:  # type: ignore[empty-body]
     """Prompt suites. Since hook API 1."""
+
+
+@hookspec
+def kvbench_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
+    """Commands of ``kvbench``; the core's own are registered alike. Since hook API 1."""

@@ -12,7 +12,15 @@ import pluggy
 from attrs import field, frozen
 
 from kvbench_core import builtin, hookspecs
-from kvbench_core.specs import BackendSpec, MetricSpec, PartSpec, PolicySpec, Spec, SuiteSpec
+from kvbench_core.specs import (
+    BackendSpec,
+    CommandSpec,
+    MetricSpec,
+    PartSpec,
+    PolicySpec,
+    Spec,
+    SuiteSpec,
+)
 
 GROUP = "kvbench"
 BLOCK_VARIABLE = "KVBENCH_BLOCK_PLUGINS"
@@ -22,6 +30,7 @@ HOOKS: dict[str, type[Spec]] = {
     "kvbench_backends": BackendSpec,
     "kvbench_metrics": MetricSpec,
     "kvbench_suites": SuiteSpec,
+    "kvbench_commands": CommandSpec,
 }
 
 

@@ -14,6 +14,7 @@ from kvbench_core.naming import Term, parse
 from kvbench_core.plugins import Failure, Plugin, Plugins, load_plugins
 from kvbench_core.specs import (
     BackendSpec,
+    CommandSpec,
     Loadable,
     MetricSpec,
     PartSpec,
@@ -35,6 +36,7 @@ KINDS: dict[type[Spec], str] = {
     BackendSpec: "backend",
     MetricSpec: "metric",
     SuiteSpec: "suite",
+    CommandSpec: "command",
 }
 
 

@@ -83,3 +83,11 @@ class SuiteSpec(Loadable):
     """Prompts. The target is a function without arguments that returns a ``Suite``."""
 
     family: str
+
+
+@frozen(kw_only=True)
+class CommandSpec(Loadable):
+    """``kvbench NAME``. The target is a click command or group, imported when it is used.
+
+    ``summary`` is its line in ``kvbench --help``, which imports no target.
+    """

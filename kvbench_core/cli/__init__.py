@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import click
 
-from kvbench_core.errors import KvbenchError, printable
+from kvbench_core.errors import KvbenchError, PluginError, UnknownNameError, printable
+from kvbench_core.registry import Entry, Registry, build_registry
+from kvbench_core.specs import CommandSpec
 
-COMMANDS = {
-    "run": "kvbench_core.cli.run:run",
-    "evaluate": "kvbench_core.cli.evaluate:evaluate",
-    "report": "kvbench_core.cli.report:report",
-    "list": "kvbench_core.cli.list_:list_",
-    "budget": "kvbench_core.cli.budget:budget",
-    "doctor": "kvbench_core.cli.doctor:doctor",
-    "conformance": "kvbench_core.cli.conformance:conformance",
+ELSEWHERE = {
+    "compare": "kvbench-report",
+    "dashboard": "kvbench-dashboard",
+    "frontier": "kvbench-report",
+    "published": "kvbench-report",
+    "recommend": "kvbench-report",
+    "report": "kvbench-report",
 }
+"""Commands that our other packages bring, for the hint where they are missing."""
 INTERRUPTED = 130
 
 
@@ -27,16 +27,25 @@ class Commands(click.Group):
     """Imports commands late, and turns a user's mistake into one line and exit code 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name, target in COMMANDS.items() if find_spec(target.partition(":")[0])]
+        return list(build_registry().all(CommandSpec))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        registry = build_registry()
+        entry = registry.all(CommandSpec).get(cmd_name)
+        if entry is None:
+            if ctx.resilient_parsing:  # completion of a half-written word
+                return None
+            raise _unknown(cmd_name, registry)
+        command = _imported(entry)
         if all(parameter.name != "debug" for parameter in command.params):
             command.params.append(_debug_option())
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what they registered, none of them imported."""
+        entries = build_registry().all(CommandSpec)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.spec.summary) for name, entry in entries.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -49,6 +58,34 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("\nInterrupted.", err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _imported(entry: Entry) -> click.Command:
+    """The command that an entry stands for.
+
+    Raises:
+        PluginError: it cannot be imported, or is something else.
+    """
+    spec, plugin = entry.spec, entry.plugin
+    assert isinstance(spec, CommandSpec)
+    fault = f"the command {spec.name!r} of {plugin.package} {plugin.version} cannot be used: "
+    try:
+        command = spec.load()
+    except (Exception, SystemExit) as error:  # whatever a plugin does on import
+        raise PluginError(f"{fault}{type(error).__name__}: {error}") from error
+    if not isinstance(command, click.Command):
+        raise PluginError(f"{fault}{spec.target} is no click command")
+    return command
+
+
+def _unknown(name: str, registry: Registry) -> KvbenchError:
+    package = ELSEWHERE.get(name)
+    if package is None:
+        known = [*registry.all(CommandSpec), *ELSEWHERE]
+        return UnknownNameError("command", name, known, listing="kvbench --help")
+    skipped = next((f for f in registry.failed if f.package == package), None)
+    remedy = f", which was skipped: {skipped.reason}" if skipped else f": pip install {package}"
+    return PluginError(f"`kvbench {name}` comes with {package}{remedy}")
 
 
 def _debug_option() -> click.Option:

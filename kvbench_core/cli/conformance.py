@@ -11,13 +11,14 @@ import click
 from kvbench_core.cli.options import split_names
 from kvbench_core.errors import KvbenchError, UnknownNameError, printable
 from kvbench_core.registry import Registry, build_registry
-from kvbench_core.specs import BackendSpec, MetricSpec, PolicySpec, Spec, SuiteSpec
+from kvbench_core.specs import BackendSpec, CommandSpec, MetricSpec, PolicySpec, Spec, SuiteSpec
 
 KINDS: dict[str, type[Spec]] = {
     "policy": PolicySpec,
     "backend": BackendSpec,
     "metric": MetricSpec,
     "suite": SuiteSpec,
+    "command": CommandSpec,
 }
 
 
@@ -27,7 +28,7 @@ KINDS: dict[str, type[Spec]] = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def conformance(ctx: click.Context, names: tuple[str, ...], device: str, as_json: bool) -> None:
-    """Check that methods, generators, metrics and suites keep the contract (docs/contract.md).
+    """Check that methods, generators, metrics, suites and commands keep docs/contract.md.
 
     A NAME is anything that `kvbench list` shows, a family or tag of methods, or an expression such
     as "rtn(bits=3)+recent(2)". Without one, everything installed is checked. The exit code is 1 if
@@ -76,7 +77,9 @@ def _methods(registry: Registry, text: str) -> list[str]:
             if error.name != text:
                 raise
             known = [name for spec in KINDS.values() for name in registry.all(spec)]
-            raise UnknownNameError("method, generator, metric or suite", text, known) from error
+            raise UnknownNameError(
+                "method, generator, metric, suite or command", text, known
+            ) from error
     return selected
 
 

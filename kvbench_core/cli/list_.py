@@ -12,6 +12,7 @@ from kvbench_core.plugins import Failure
 from kvbench_core.registry import Entry, Registry, build_registry
 from kvbench_core.specs import (
     BackendSpec,
+    CommandSpec,
     MetricSpec,
     PartSpec,
     PolicySpec,
@@ -25,6 +26,7 @@ KINDS: Mapping[str, type[Spec]] = {
     "backends": BackendSpec,
     "metrics": MetricSpec,
     "suites": SuiteSpec,
+    "commands": CommandSpec,
 }
 
 
@@ -59,7 +61,7 @@ def _row(entry: Entry) -> dict[str, str | list[str]]:
     row: dict[str, str | list[str]] = {"name": spec.name}
     if isinstance(spec, PartSpec):
         row["kind"] = spec.kind
-    else:
+    elif not isinstance(spec, CommandSpec):
         row["family"] = str(getattr(spec, "family", ""))
     if isinstance(spec, PolicySpec):
         row |= {"expression": spec.expression, "tags": list(spec.tags)}

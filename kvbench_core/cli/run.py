@@ -205,6 +205,6 @@ def _where(root: Path, preview: bool) -> str:
         f"\nvideos (lossless):  {root / 'videos'}",
         f"videos to look at:  {root / 'previews'}" if preview else "",
         f"all figures:        {root / 'cells.parquet'}",
-        f"this table again:   kvbench report {root}",
+        f"this table again:   kvbench table {root}",
     ]
     return "\n".join(line for line in lines if line)

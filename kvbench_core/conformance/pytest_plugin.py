@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-KINDS: Final = ("policy", "backend", "metric", "suite")
+KINDS: Final = ("policy", "backend", "metric", "suite", "command")
 NOTHING: Final = "nothing of this kind was asked for"
 
 

@@ -30,7 +30,10 @@ class Failed:
 
 @define
 class Subject:
-    """One policy, backend, metric or suite. ``not_checked`` says why some clauses were left out."""
+    """One policy, backend, metric, suite or command.
+
+    ``not_checked`` says why some clauses were left out.
+    """
 
     kind: str
     name: str

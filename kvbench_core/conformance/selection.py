@@ -7,13 +7,22 @@ from inspect import Parameter, signature
 from kvbench_core.conformance.base import SHIPPED
 from kvbench_core.naming import parse
 from kvbench_core.registry import Entry, Registry, build_registry
-from kvbench_core.specs import BackendSpec, MetricSpec, PartSpec, PolicySpec, Spec, SuiteSpec
+from kvbench_core.specs import (
+    BackendSpec,
+    CommandSpec,
+    MetricSpec,
+    PartSpec,
+    PolicySpec,
+    Spec,
+    SuiteSpec,
+)
 
 SPECS: dict[str, type[Spec]] = {
     "policy": PolicySpec,
     "backend": BackendSpec,
     "metric": MetricSpec,
     "suite": SuiteSpec,
+    "command": CommandSpec,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvbench_core.conformance.backend import BackendConformance
+from kvbench_core.conformance.command import CommandConformance
 from kvbench_core.conformance.metric import MetricConformance
 from kvbench_core.conformance.policy import PolicyConformance
 from kvbench_core.conformance.pytest_plugin import KINDS
@@ -39,3 +40,7 @@ class TestMetrics(MetricConformance):
 
 class TestSuites(SuiteConformance):
     """Clauses S1 to S3."""
+
+
+class TestCommands(CommandConformance):
+    """Clauses C1 to C3."""

@@ -1,4 +1,4 @@
-"""``kvbench report``: the table of a run."""
+"""``kvbench table``: the table of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMATS = ("terminal", "markdown", "csv", "json")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write to a file instead of the screen.",
 )
-def report(run: Path, style: str, output: Path | None) -> None:
+def table(run: Path, style: str, output: Path | None) -> None:
     """Print the comparison table of a run.
 
     RUN is a directory that `kvbench run` made; nothing in it is changed. CSV and JSON
