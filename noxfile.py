@@ -12,7 +12,11 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
-MEMBERS = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
+MEMBERS = sorted(
+    path.parent
+    for folder in ("backends", "plugins")
+    for path in (ROOT / folder).glob("*/pyproject.toml")
+)
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # two test workers on two cores
 
 
