@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
+
+from kvbench_core.errors import KvbenchError
 
 Frame = NDArray[np.uint8]
 """One video frame, RGB, ``[height, width, 3]``."""
@@ -19,11 +22,13 @@ class Video(Protocol):
 
     @property
     def fps(self) -> float:
-        """Frames per second."""
+        """Frames per second at which the video is meant to be shown."""
 
-    def __iter__(self) -> Iterator[Frame]: ...
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames in order; each pass decodes anew."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """The number of frames."""
 
 
 @frozen(kw_only=True)
@@ -57,6 +62,24 @@ class Metric(ABC):
     """Changes whenever the figures may change: results of another version are stale."""
     columns: ClassVar[tuple[Column, ...]]
     needs_reference: ClassVar[bool] = False
+    drift: ClassVar[Literal["frames", "prefixes"] | None] = None
+    """Where the curve of each column over growing prefixes of the video comes from.
+
+    ``"frames"``: a column is the mean of its ``per_frame`` figures, those that are ``None`` left
+    out; the curve costs nothing. ``"prefixes"``: each prefix is scored as a video of its own, at
+    about three times the cost for 165 frames. ``None``: there is no curve.
+    """
+
+    def check_available(self) -> None:
+        """Look, without loading anything large, whether the metric can run on this machine.
+
+        Called once, before :meth:`settings` and :meth:`score`. Models are loaded by the first
+        :meth:`score`, and kept: a worker process scores many videos with one instance.
+
+        Raises:
+            MetricUnavailable: weights or a package are missing; the message says which file or
+                package, and how to supply it.
+        """
 
     @abstractmethod
     def settings(self) -> Mapping[str, str | int | float | bool]:
@@ -64,4 +87,83 @@ class Metric(ABC):
 
     @abstractmethod
     def score(self, video: Video, reference: Video | None, prompt: str) -> Scores:
-        """Score ``video``; ``reference`` is given if :attr:`needs_reference`."""
+        """Score ``video``; ``reference`` is given if :attr:`needs_reference`.
+
+        Raises:
+            Exception: the video cannot be scored; it costs this video's score alone.
+        """
+
+
+class FrameMetric(Metric):
+    """A metric of single frames: a column is the mean over the frames that have a figure.
+
+    All metrics of this kind share one pass over the decoded video.
+    """
+
+    drift: ClassVar[Literal["frames", "prefixes"] | None] = "frames"
+
+    @abstractmethod
+    def score_frame(self, frame: Frame, reference: Frame | None) -> Mapping[str, float | None]:
+        """Each column's figure for one frame, ``None`` where it is not defined.
+
+        ``reference`` has the size of ``frame``, and is given if :attr:`needs_reference`.
+        """
+
+    def notes(self, per_frame: Mapping[str, list[float | None]]) -> Mapping[str, str | int]:
+        """What to say about the figures, such as why there is none."""
+        return {}
+
+    def score(self, video: Video, reference: Video | None, prompt: str) -> Scores:
+        """Score frame by frame.
+
+        Raises:
+            KvbenchError: the videos differ in length or size, or have no frame.
+        """
+        return self.summarise([self.score_frame(*pair) for pair in pairs(video, reference)])
+
+    def summarise(self, figures: Sequence[Mapping[str, float | None]]) -> Scores:
+        """The scores of a video from what :meth:`score_frame` said about each of its frames."""
+        names = [column.name for column in self.columns]
+        per_frame = {name: [figure[name] for figure in figures] for name in names}
+        return Scores(
+            values={name: mean(series) for name, series in per_frame.items()},
+            per_frame=per_frame,
+            notes=self.notes(per_frame),
+        )
+
+
+def mean(figures: Sequence[float | None]) -> float | None:
+    """The mean of the figures that are defined; ``None`` if none is."""
+    defined = [figure for figure in figures if figure is not None]
+    return fmean(defined) if defined else None
+
+
+def pairs(video: Video, reference: Video | None) -> Iterator[tuple[Frame, Frame | None]]:
+    """Each frame, with the reference's where there is one; two at a time in memory.
+
+    Raises:
+        KvbenchError: the videos differ in length or size, or have no frame.
+    """
+    if not len(video):
+        raise KvbenchError("the video has no frame")
+    if reference is None:
+        yield from ((frame, None) for frame in video)
+        return
+    if len(video) != len(reference):
+        raise KvbenchError(
+            f"the video has {len(video)} frames and the BF16 video {len(reference)}; "
+            "both must have the same number"
+        )
+    for number, (frame, other) in enumerate(zip(video, reference, strict=True)):
+        if frame.shape != other.shape:
+            raise KvbenchError(
+                f"frame {number} is {_size(frame)} and the BF16 video's is {_size(other)}; "
+                "both must have the same size"
+            )
+        yield frame, other
+
+
+def _size(frame: Frame) -> str:
+    """``width x height``, and the number of channels if it is not 3."""
+    height, width, *channels = frame.shape
+    return f"{width} x {height}" + ("" if channels == [3] else f" in {channels} channels")

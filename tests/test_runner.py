@@ -132,7 +132,7 @@ def test_damaged_cells_and_lost_videos_are_made_again(registry: Registry, tmp_pa
     run(plan(registry, "TOY"), registry, tmp_path)
     before = records(tmp_path)
     ids = {name.split()[0]: record.cell.id for name, record in before.items()}
-    (tmp_path / "cells" / f"{ids['COARSE']}.json").write_text('{"format_version": 1, "cell"')
+    (tmp_path / "cells" / f"{ids['COARSE']}.json").write_text('{"format_version": 2, "cell"')
     (tmp_path / "videos" / f"{ids['COARSE_RECENT']}.mp4").write_bytes(b"")
     _, notes = run(plan(registry, "TOY"), registry, tmp_path)
     assert notes.started == ["COARSE on ball", "COARSE_RECENT on ball"]
@@ -144,7 +144,7 @@ def test_damaged_cells_and_lost_videos_are_made_again(registry: Registry, tmp_pa
 def test_a_cell_of_a_later_version_stops_the_run(registry: Registry, tmp_path: Path):
     run(plan(registry), registry, tmp_path)
     (path,) = (tmp_path / "cells").iterdir()
-    content = path.read_text().replace('"format_version": 1', '"format_version": 2')
+    content = path.read_text().replace('"format_version": 2', '"format_version": 3')
     path.write_text(content)
     with pytest.raises(KvbenchError, match="upgrade kvbench-core"):
         run(plan(registry), registry, tmp_path)

@@ -145,8 +145,8 @@ def test_a_truncated_cell_is_reported_and_the_others_stay(store: RunStore):
 
 def test_a_later_format_is_refused_not_overwritten(store: RunStore):
     store.put_cell(failure())
-    damage(store.root / "cells" / f"{CELL.id}.json", format_version=2, new_field=1)
-    with pytest.raises(NewerFormatError, match="format version 2, and this kvbench reads up to 1"):
+    damage(store.root / "cells" / f"{CELL.id}.json", format_version=3, new_field=1)
+    with pytest.raises(NewerFormatError, match="format version 3, and this kvbench reads up to 2"):
         store.cells(store.manifest())
     damage(store.root / "manifest.json", format_version=99)
     with pytest.raises(NewerFormatError, match="upgrade kvbench-core"):

@@ -165,7 +165,7 @@ def test_no_run_is_said(tmp_path: Path):
 
 def test_the_parquet_table_has_a_row_for_each_cell(store: RunStore):
     table = pq.read_table(export_table(store))
-    assert table.schema.metadata[b"kvbench_format_version"] == b"1"
+    assert table.schema.metadata[b"kvbench_format_version"] == b"2"
     rows = {(row["method"], row["integration"], row["prompt"]): row for row in table.to_pylist()}
     assert len(rows) == 8
     coarse = rows["COARSE", "streaming", "ball"]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
+from kvbench_core.drift import Curve
 from kvbench_core.errors import StoreError
 from kvbench_core.metric import Scores
 from kvbench_core.registry import Registry
@@ -47,6 +48,7 @@ class Task:
             and record.metric_version == self.metric.version
             and record.settings == self.metric.settings
             and (record.video_sha256, record.reference_sha256) == self.digests()
+            and (record.status != "ok" or bool(record.drift) == self.metric.has_drift)
         )
 
     def digests(self) -> tuple[str, str | None]:
@@ -131,13 +133,13 @@ class Scorer:
         return record.status
 
     def _scored(self, task: Task) -> ScoreRecord:
-        scores, status, error = Scores(values={}), "ok", None
+        scores, curves, status, error = Scores(values={}), dict[str, Curve](), "ok", None
         began = time.perf_counter()
         if task.metric.needs_reference and task.reference is None:
             scores, status = Scores(values={}, notes={"reason": NO_REFERENCE}), "unavailable"
         else:
             try:
-                scores = self._compute(task)
+                scores, curves = self._compute(task)
             except Exception as raised:  # a metric may raise anything; the others go on
                 status, error = "failed", describe(raised)
         video, reference = task.digests()
@@ -152,6 +154,7 @@ class Scorer:
             columns=task.metric.columns,
             values=dict(scores.values),
             per_frame=dict(scores.per_frame),
+            drift=curves,
             notes=dict(scores.notes),
             error=error,
             score_s=time.perf_counter() - began,
@@ -159,11 +162,13 @@ class Scorer:
             environment=self.environment,
         )
 
-    def _compute(self, task: Task) -> Scores:
+    def _compute(self, task: Task) -> tuple[Scores, dict[str, Curve]]:
         video = self._video(task.cell)
         wants = task.metric.needs_reference and task.reference is not None
         reference = self._video(task.reference) if wants and task.reference else None
-        return task.metric.score(video, reference, self.prompts[task.cell.cell.prompt])
+        prompt = self.prompts[task.cell.cell.prompt]
+        scores = task.metric.score(video, reference, prompt)
+        return scores, task.metric.curves(scores, video, reference, prompt)
 
     def _video(self, record: CellRecord) -> StoredVideo:
         """The cell's video, once its content is known to be what was recorded."""

@@ -68,4 +68,9 @@ def _row(record: CellRecord, scores: list[ScoreRecord]) -> dict[str, Any]:
     for score in scores:
         if record.video and score.video_sha256 == record.video.sha256:
             row |= score.values
+            for name, curve in score.drift.items():
+                row[f"{name}_drift_last"] = curve.last
+                row[f"{name}_drift_slope"] = curve.slope
+                row[f"{name}_drift_frames"] = curve.frames
+                row[f"{name}_drift_scores"] = curve.scores
     return row

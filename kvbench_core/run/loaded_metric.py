@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from attrs import asdict, frozen
 
+from kvbench_core.drift import Curve, Prefix, prefix_lengths
 from kvbench_core.errors import KvbenchError
 from kvbench_core.metric import Metric, Scores, Video
 from kvbench_core.registry import Registry
@@ -30,13 +31,51 @@ class LoadedMetric:
         """Whether the metric compares with the reference's video."""
         return self.metric.needs_reference
 
+    @property
+    def has_drift(self) -> bool:
+        """Whether each score comes with its curves over growing prefixes."""
+        return self.metric.drift is not None
+
     def score(self, video: Video, reference: Video | None, prompt: str) -> Scores:
         """The metric's scores, as plain finite numbers for exactly the declared columns.
 
         Raises:
             KvbenchError: a column is missing or unknown, or a value is infinite or NaN.
         """
-        scores = self.metric.score(video, reference, prompt)
+        return self._checked(self.metric.score(video, reference, prompt))
+
+    def curves(
+        self, scores: Scores, video: Video, reference: Video | None, prompt: str
+    ) -> dict[str, Curve]:
+        """Each column's curve over growing prefixes, as the metric's ``drift`` says.
+
+        ``scores`` are those of the whole video.
+
+        Raises:
+            KvbenchError: a column has no per-frame figures although its curve is made of them.
+        """
+        if self.metric.drift is None:
+            return {}
+        names = [column.name for column in self.columns]
+        if self.metric.drift == "frames":
+            for name in names:
+                if len(scores.per_frame.get(name, ())) != len(video):
+                    raise KvbenchError(
+                        f"{self.name} declares drift by frames, so per_frame must have one figure "
+                        f"of {name} for each of {len(video)} frames"
+                    )
+            return {name: Curve.of_means(scores.per_frame[name]) for name in names}
+        *lengths, whole = prefix_lengths(len(video))
+        found = [
+            self.score(Prefix(video, n), reference and Prefix(reference, n), prompt)
+            for n in lengths
+        ]
+        return {
+            name: Curve([*lengths, whole], [prefix.values[name] for prefix in (*found, scores)])
+            for name in names
+        }
+
+    def _checked(self, scores: Scores) -> Scores:
         declared = {column.name for column in self.columns}
         if set(scores.values) != declared:
             raise KvbenchError(
@@ -67,10 +106,10 @@ class LoadedMetric:
 def load_metrics(
     registry: Registry, names: Iterable[str] | None
 ) -> tuple[list[LoadedMetric], list[str]]:
-    """The metrics called ``names``, or all that are installed; what cannot be loaded, and why.
+    """The metrics called ``names``, or all that are installed; what cannot be used, and why.
 
     Raises:
-        KvbenchError: a metric that was named is unknown or cannot be loaded.
+        KvbenchError: a metric that was named is unknown, or cannot be used here.
     """
     if names is not None:
         return [_load(registry, name) for name in dict.fromkeys(names)], []
@@ -86,6 +125,7 @@ def load_metrics(
 def _load(registry: Registry, name: str) -> LoadedMetric:
     try:
         metric = registry.metric(name)
+        metric.check_available()
         return LoadedMetric(
             name=name,
             metric=metric,

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, deep_iterable, ge, matches_re, max_len, optional
 
+from kvbench_core.drift import Curve
 from kvbench_core.suite import Prompt
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Validator = Callable[[Any, "Attribute[Any]", Any], None]
 
@@ -219,6 +220,7 @@ class ScoreRecord:
     columns: list[ColumnRecord]
     values: dict[str, float | None]
     per_frame: dict[str, list[float | None]]
+    drift: dict[str, Curve] = field(factory=dict)
     notes: dict[str, str | int]
     error: CellError | None = None
     score_s: float = field(validator=ge(0))

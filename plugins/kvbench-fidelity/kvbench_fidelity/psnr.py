@@ -8,11 +8,13 @@ from typing import ClassVar
 import numpy as np
 from skimage.metrics import peak_signal_noise_ratio
 
-from kvbench_core.metric import Column, Frame, Metric, Scores, Video
-from kvbench_fidelity.frames import DATA_RANGE, pairs
+from kvbench_core.metric import Column, Frame, FrameMetric
+
+DATA_RANGE = 255
+"""Largest value of a uint8 pixel."""
 
 
-class Psnr(Metric):
+class Psnr(FrameMetric):
     """``10 log10(255^2 / mean squared error)`` in dB, the mean over the frames that differ.
 
     A frame that equals the reference has no error and an infinite PSNR; one such frame would make
@@ -40,29 +42,17 @@ class Psnr(Metric):
             "equal_frames": "left out of the mean",
         }
 
-    def score(self, video: Video, reference: Video | None, prompt: str) -> Scores:
-        """Score frame by frame; equal frames are ``None`` in ``per_frame``.
-
-        Raises:
-            KvbenchError: the videos differ in length or size, or have no frame.
-        """
-        assert reference is not None
-        per_frame = [_decibels(*pair) for pair in pairs(self.name, video, reference)]
-        finite = [value for value in per_frame if value is not None]
-        notes: dict[str, str | int] = {"equal_frames": len(per_frame) - len(finite)}
-        if not finite:
-            notes["reason"] = "every frame equals the BF16 video's, so PSNR is infinite"
-        return Scores(
-            values={"psnr": float(np.mean(finite)) if finite else None},
-            per_frame={"psnr": per_frame},
-            notes=notes,
+    def score_frame(self, frame: Frame, reference: Frame | None) -> Mapping[str, float | None]:
+        if np.array_equal(frame, reference):
+            return {"psnr": None}
+        decibels = peak_signal_noise_ratio(  # type: ignore[no-untyped-call]
+            reference, frame, data_range=DATA_RANGE
         )
+        return {"psnr": float(decibels)}
 
-
-def _decibels(frame: Frame, reference: Frame) -> float | None:
-    if np.array_equal(frame, reference):
-        return None
-    decibels = peak_signal_noise_ratio(  # type: ignore[no-untyped-call]
-        reference, frame, data_range=DATA_RANGE
-    )
-    return float(decibels)
+    def notes(self, per_frame: Mapping[str, list[float | None]]) -> Mapping[str, str | int]:
+        equal = per_frame["psnr"].count(None)
+        if equal == len(per_frame["psnr"]):
+            reason = "every frame equals the BF16 video's, so PSNR is infinite"
+            return {"equal_frames": equal, "reason": reason}
+        return {"equal_frames": equal}

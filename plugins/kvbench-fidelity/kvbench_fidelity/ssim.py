@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
 from skimage.metrics import structural_similarity
 
 from kvbench_core.errors import KvbenchError
-from kvbench_core.metric import Column, Frame, Metric, Scores, Video
-from kvbench_fidelity.frames import DATA_RANGE, pairs
+from kvbench_core.metric import Column, Frame, FrameMetric
 
 WINDOW = 7
+DATA_RANGE = 255
+"""Largest value of a uint8 pixel."""
 
 
-class Ssim(Metric):
+class Ssim(FrameMetric):
     """Structural similarity (Wang et al. 2004, doi:10.1109/TIP.2003.819861), mean over all frames.
 
     Colour channels apart, then averaged; a uniform 7 x 7 window instead of the paper's Gaussian, as
@@ -38,27 +38,13 @@ class Ssim(Metric):
             "channels": "apart, then averaged",
         }
 
-    def score(self, video: Video, reference: Video | None, prompt: str) -> Scores:
-        """Score frame by frame.
-
-        Raises:
-            KvbenchError: the videos differ in length or size, have no frame, or their frames are
-                smaller than the window.
-        """
-        assert reference is not None
-        per_frame = [_similarity(*pair) for pair in pairs(self.name, video, reference)]
-        return Scores(
-            values={"ssim": float(np.mean(per_frame))}, per_frame={"ssim": list(per_frame)}
+    def score_frame(self, frame: Frame, reference: Frame | None) -> Mapping[str, float | None]:
+        height, width, _ = frame.shape
+        if min(height, width) < WINDOW:
+            raise KvbenchError(
+                f"ssim: frames must be at least {WINDOW} x {WINDOW} pixels; got {width} x {height}"
+            )
+        similarity = structural_similarity(  # type: ignore[no-untyped-call]
+            reference, frame, win_size=WINDOW, channel_axis=-1, data_range=DATA_RANGE
         )
-
-
-def _similarity(frame: Frame, reference: Frame) -> float:
-    height, width, _ = frame.shape
-    if min(height, width) < WINDOW:
-        raise KvbenchError(
-            f"ssim: frames must be at least {WINDOW} x {WINDOW} pixels; got {width} x {height}"
-        )
-    similarity = structural_similarity(  # type: ignore[no-untyped-call]
-        reference, frame, win_size=WINDOW, channel_axis=-1, data_range=DATA_RANGE
-    )
-    return float(similarity)
+        return {"ssim": float(similarity)}

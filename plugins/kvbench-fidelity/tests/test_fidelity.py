@@ -108,14 +108,13 @@ def test_known_answers_by_hand():
     ("candidate", "reference", "message"),
     [
         (video(0, 3), video(0, 4), "the video has 3 frames and the BF16 video 4"),
-        ([], [], "the video has 0 frames and the BF16 video 0"),
+        ([], [], "the video has no frame"),
         (video(0), video(0, height=17), "frame 0 is 24 x 16 and the BF16 video's is 24 x 17"),
     ],
 )
 def test_videos_that_cannot_be_compared(metric, candidate, reference, message):
-    with pytest.raises(KvbenchError, match=message) as caught:
+    with pytest.raises(KvbenchError, match=message):
         metric.score(candidate, reference, "")
-    assert str(caught.value).startswith(f"{metric.name}: ")
 
 
 def test_frames_smaller_than_the_window():
