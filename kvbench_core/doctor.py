@@ -1,4 +1,4 @@
-"""What this machine can do: interpreter, devices, attention kernels, plugins, backends."""
+"""What this machine can do: interpreter, devices, attention kernels, plugins, backends, metrics."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import psutil
 
 from kvbench_core.backend import Finding
+from kvbench_core.errors import KvbenchError
 from kvbench_core.registry import Registry
-from kvbench_core.specs import BackendSpec
+from kvbench_core.specs import BackendSpec, MetricSpec
 
 GIB = 2**30
 
@@ -23,6 +24,7 @@ def examine(registry: Registry) -> dict[str, list[Finding]]:
         "video": [_video()],
         "plugins": list(_plugins(registry)),
         "backends": list(_backends(registry)),
+        "metrics": list(_metrics(registry)),
     }
 
 
@@ -81,3 +83,18 @@ def _backends(registry: Registry) -> Iterator[Finding]:
             findings = (Finding("load", False, f"{type(error).__name__}: {error}"),)
         for finding in findings:
             yield Finding(f"{name}: {finding.subject}", finding.ok, finding.detail)
+
+
+def _metrics(registry: Registry) -> Iterator[Finding]:
+    for name in registry.all(MetricSpec):
+        try:
+            registry.metric(name).check_available()
+        except Exception as error:  # a broken metric must not hide the rest
+            shown = (
+                str(error)
+                if isinstance(error, KvbenchError)
+                else f"{type(error).__name__}: {error}"
+            )
+            yield Finding(name, False, shown)
+        else:
+            yield Finding(name, True, "can be computed here")

@@ -48,7 +48,7 @@ class BackendError(KvbenchError):
     """A generator cannot be loaded or cannot generate what was asked."""
 
 
-class MetricUnavailable(KvbenchError):
+class MetricUnavailableError(KvbenchError):
     """A metric cannot run here: weights or a package are missing. The message says how to get them.
 
     Only the metric's columns are missing then; everything else is computed.

@@ -70,14 +70,14 @@ class Metric(ABC):
     about three times the cost for 165 frames. ``None``: there is no curve.
     """
 
-    def check_available(self) -> None:
+    def check_available(self) -> None:  # noqa: B027 - most metrics need nothing
         """Look, without loading anything large, whether the metric can run on this machine.
 
         Called once, before :meth:`settings` and :meth:`score`. Models are loaded by the first
         :meth:`score`, and kept: a worker process scores many videos with one instance.
 
         Raises:
-            MetricUnavailable: weights or a package are missing; the message says which file or
+            MetricUnavailableError: weights or a package are missing; the message says which file or
                 package, and how to supply it.
         """
 

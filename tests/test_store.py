@@ -253,7 +253,7 @@ def test_any_replacement_reads_back_or_is_a_store_error(tmp_path_factory, data, 
     path.write_text(json.dumps(tree))
     try:
         read = read_record(path, Manifest)
-    except StoreError:
+    except (StoreError, NewerFormatError):
         return
     assert CONVERTER.structure(CONVERTER.unstructure(read), Manifest) == read
 

@@ -64,6 +64,7 @@ class Error(Metric):
     version = "1"
     columns = (Column(name="mse", unit="1", better="lower", summary="Mean squared error"),)
     needs_reference = True
+    drift = "frames"
 
     def settings(self) -> Mapping[str, str | int | float | bool]:
         return {"squared": True}
@@ -81,6 +82,7 @@ class Light(Metric):
     name = "light"
     version = "1"
     columns = (Column(name="light", unit="1", better="higher", summary="Mean brightness"),)
+    drift = "prefixes"
 
     def settings(self) -> Mapping[str, str | int | float | bool]:
         return {}

@@ -13,7 +13,8 @@ from kvbench_core.registry import build_registry
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Say what this machine can do: devices, attention kernels, video, plugins, backends.
+    """Say what this machine can do: devices, attention kernels, video, plugins, backends,
+    metrics.
 
     A line marked "-" is not available; whether that matters to you is in its text.
     """

@@ -1,4 +1,4 @@
-"""The metric clauses (``docs/contract.md``, M1 to M7)."""
+"""The metric clauses (``docs/contract.md``, M1 to M8)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from attrs import frozen
 
 from kvbench_core.conformance.base import Conformance
 from kvbench_core.conformance.rollout import global_seed
-from kvbench_core.errors import PluginError
-from kvbench_core.metric import Column, Frame, Metric, Scores
+from kvbench_core.drift import prefix_lengths
+from kvbench_core.errors import MetricUnavailableError, PluginError
+from kvbench_core.metric import Column, Frame, Metric, Scores, mean
 from kvbench_core.registry import build_registry
 
 PROMPT = "a red ball rolls right"
@@ -64,9 +65,11 @@ class MetricConformance(Conformance):
     def metric(self, kvbench_metric: str) -> Metric:
         """The metric under test."""
         try:
-            return build_registry().metric(kvbench_metric)
-        except PluginError as error:
-            pytest.skip(f"cannot be loaded here: {error}")
+            metric = build_registry().metric(kvbench_metric)
+            metric.check_available()
+        except (PluginError, MetricUnavailableError) as error:
+            pytest.skip(f"cannot be used here: {error}")
+        return metric
 
     def test_m1_columns_are_described(self, metric: Metric) -> None:
         assert metric.name, "M1: a metric has a name"
@@ -151,9 +154,26 @@ class MetricConformance(Conformance):
                 f"{len(figures)}"
             )
 
+    def test_m8_the_curve_over_prefixes_is_what_drift_says(self, metric: Metric) -> None:
+        video = moving_square(20.0)
+        if metric.drift == "prefixes":
+            for length in prefix_lengths(FRAMES):
+                _score(metric, Clip(video.frames[:length]))
+        if metric.drift != "frames":
+            pytest.skip("the metric has no drift by frames")
+        scores = _score(metric, video)
+        for column in metric.columns:
+            figures = scores.per_frame.get(column.name, [])
+            assert figures, f"M8: drift by frames needs per_frame[{column.name!r}]"
+            assert scores.values[column.name] == pytest.approx(mean(figures), rel=1e-6), (
+                f"M8: {column.name} is the mean of its defined per-frame figures, {mean(figures)}; "
+                f"got {scores.values[column.name]}"
+            )
+
 
 def _score(metric: Metric, video: Clip) -> Scores:
-    return metric.score(video, moving_square() if metric.needs_reference else None, PROMPT)
+    reference = Clip(moving_square().frames[: len(video)]) if metric.needs_reference else None
+    return metric.score(video, reference, PROMPT)
 
 
 def _better(column: Column, best: float, worse: float) -> bool:

@@ -33,7 +33,10 @@ def cells_table(store: RunStore) -> pa.Table:
         scores = store.scores(record.cell.id)[0]
         rows.append(_row(record, scores))
         for column in (column for score in scores for column in score.columns):
-            meanings[column.name] = {"unit": column.unit, "better": column.better}
+            meaning = {"unit": column.unit, "better": column.better}
+            per_100 = f"{column.unit} per 100 frames".lstrip()
+            meanings[column.name] = meanings[f"{column.name}_drift_last"] = meaning
+            meanings[f"{column.name}_drift_slope"] = meaning | {"unit": per_100}
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: pa.array([row.get(name) for row in rows]) for name in names}
     schema = pa.schema(

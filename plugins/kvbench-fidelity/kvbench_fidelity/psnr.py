@@ -43,6 +43,7 @@ class Psnr(FrameMetric):
         }
 
     def score_frame(self, frame: Frame, reference: Frame | None) -> Mapping[str, float | None]:
+        assert reference is not None
         if np.array_equal(frame, reference):
             return {"psnr": None}
         decibels = peak_signal_noise_ratio(  # type: ignore[no-untyped-call]
