@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from statistics import linear_regression
+from statistics import fmean, linear_regression
+from typing import TYPE_CHECKING
 
 from attrs import Attribute, field, frozen
 
-from kvbench_core.metric import Frame, Video, mean
+if TYPE_CHECKING:  # reading a curve must not import numpy
+    from kvbench_core.metric import Frame, Video
 
 STEP_FRAMES = 50
 """The published study's step between prefixes."""
@@ -26,6 +28,12 @@ def prefix_lengths(frames: int) -> list[int]:
     """
     step = min(STEP_FRAMES, max(1, frames // 3))
     return [*range(step, frames, step), frames]
+
+
+def mean(figures: Sequence[float | None]) -> float | None:
+    """The mean of the figures that are defined; ``None`` if none is."""
+    defined = [figure for figure in figures if figure is not None]
+    return fmean(defined) if defined else None
 
 
 @frozen

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from kvbench_core.drift import mean
 from kvbench_core.errors import KvbenchError
 
 Frame = NDArray[np.uint8]
@@ -130,12 +130,6 @@ class FrameMetric(Metric):
             per_frame=per_frame,
             notes=self.notes(per_frame),
         )
-
-
-def mean(figures: Sequence[float | None]) -> float | None:
-    """The mean of the figures that are defined; ``None`` if none is."""
-    defined = [figure for figure in figures if figure is not None]
-    return fmean(defined) if defined else None
 
 
 def pairs(video: Video, reference: Video | None) -> Iterator[tuple[Frame, Frame | None]]:

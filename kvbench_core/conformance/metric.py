@@ -13,9 +13,9 @@ from attrs import frozen
 
 from kvbench_core.conformance.base import Conformance
 from kvbench_core.conformance.rollout import global_seed
-from kvbench_core.drift import prefix_lengths
+from kvbench_core.drift import mean, prefix_lengths
 from kvbench_core.errors import MetricUnavailableError, PluginError
-from kvbench_core.metric import Column, Frame, Metric, Scores, mean
+from kvbench_core.metric import Column, Frame, Metric, Scores
 from kvbench_core.registry import build_registry
 
 PROMPT = "a red ball rolls right"
