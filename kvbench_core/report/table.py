@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median, quantiles
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
-from kvbench_core.errors import printable
-from kvbench_core.run.listener import reason, title
+from kvbench_core.report.collect import Collected, collect
 from kvbench_core.run.records import (
     CellRecord,
     ColumnRecord,
-    Manifest,
     Method,
     Peak,
     ScoreRecord,
@@ -75,21 +73,14 @@ class Table:
     notes: Sequence[str]
 
 
-@frozen
-class _Collected:
-    records: list[CellRecord]
-    scores: dict[str, list[ScoreRecord]] = field(factory=dict)
-    problems: list[str] = field(factory=list)
-
-
 def build_table(store: RunStore) -> Table:
     """Read a run directory and summarise it.
 
     Raises:
         StoreError: it is no run directory, or a later kvbench wrote it.
     """
-    manifest = store.manifest()
-    found = _collect(store, manifest)
+    found = collect(store)
+    manifest = found.manifest
     ok = [record for record in found.records if record.status == "ok"]
     columns = _columns(found.scores)
     return Table(
@@ -101,44 +92,27 @@ def build_table(store: RunStore) -> Table:
         prompts=len(manifest.prompts),
         peak_counter=", ".join(sorted({r.figures.peak_counter for r in ok if r.figures})),
         columns=columns,
-        rows=_rows(manifest, found, columns),
-        failures=list(_failures(found)),
-        notes=[*found.problems, *_reasons(found)],
+        rows=_rows(found, columns),
+        failures=list(found.failures()),
+        notes=[*found.problems, *found.missing_scores()],
     )
 
 
-def _collect(store: RunStore, manifest: Manifest) -> _Collected:
-    """The records, and the scores of the videos that are there now."""
-    records, problems = store.cells(manifest)
-    found = _Collected(records, problems=problems)
-    videos = {record.video.sha256 for record in records if record.video}
-    for record in records:
-        scores, damaged = store.scores(record.cell.id)
-        found.scores[record.cell.id] = [
-            score
-            for score in scores
-            if record.video is not None
-            and score.video_sha256 == record.video.sha256
-            and (score.reference_sha256 is None or score.reference_sha256 in videos)
-        ]
-        found.problems.extend(damaged)
-    return found
-
-
-def _columns(scores: Mapping[str, list[ScoreRecord]]) -> list[ColumnRecord]:
+def _columns(scores: Mapping[str, tuple[ScoreRecord, ...]]) -> list[ColumnRecord]:
     every = (column for found in scores.values() for score in found for column in score.columns)
     return list({column.name: column for column in every}.values())
 
 
-def _rows(manifest: Manifest, found: _Collected, columns: Sequence[ColumnRecord]) -> list[Row]:
+def _rows(found: Collected, columns: Sequence[ColumnRecord]) -> list[Row]:
     reference = {
         record.cell.prompt: record.figures.wall_s
         for record in found.records
         if record.cell.method.is_reference and record.figures
     }
-    labels = Counter((method.label, method.integration) for method in manifest.methods)
+    methods = found.manifest.methods
+    labels = Counter((method.label, method.integration) for method in methods)
     rows = []
-    for method in manifest.methods:
+    for method in methods:
         mine = [record for record in found.records if record.cell.method.key == method.key]
         if mine:
             row = _row(method, mine, reference, found.scores, columns)
@@ -152,7 +126,7 @@ def _row(
     method: Method,
     records: list[CellRecord],
     reference: Mapping[str, float],
-    scores: Mapping[str, list[ScoreRecord]],
+    scores: Mapping[str, tuple[ScoreRecord, ...]],
     columns: Sequence[ColumnRecord],
 ) -> Row:
     figures = [record.figures for record in records if record.figures]
@@ -209,20 +183,3 @@ def _spread(values: Iterable[float]) -> Spread | None:
         return None
     cuts = quantiles(known, n=5, method="inclusive") if len(known) > 1 else [known[0]] * 4
     return Spread(median=median(known), low=cuts[0], high=cuts[3], n=len(known))
-
-
-def _failures(found: _Collected) -> Iterable[str]:
-    for record in found.records:
-        if record.error:
-            yield f"{title(record.cell)}: {reason(record.error)}"
-        for score in found.scores[record.cell.id]:
-            if score.error:
-                yield f"{title(record.cell)}, metric {score.metric}: {reason(score.error)}"
-
-
-def _reasons(found: _Collected) -> Iterable[str]:
-    for record in found.records:
-        for score in found.scores[record.cell.id]:
-            if score.status == "unavailable":
-                why = printable(str(score.notes.get("reason", "not available")))
-                yield f"{title(record.cell)}: no {score.metric}: {why}"
