@@ -9,7 +9,7 @@ from torch import Tensor
 from kvbench_core.attention import merge
 from kvbench_core.cache.context import CacheContext
 from kvbench_core.cache.dense import DenseCache, readable
-from kvbench_core.cache.layer import LayerCache, Materialised, SegmentedCache, check_finite
+from kvbench_core.cache.layer import LayerCache, Materialised, SegmentedCache
 from kvbench_core.errors import CacheError, UnknownNameError
 from kvbench_core.geometry import Step
 from kvbench_core.policy import Policy, Promise, Reuse
@@ -69,7 +69,7 @@ class ReconstructCache(LayerCache):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
         if step.is_context:
-            check_finite(k, v, self.layer, step)
+            self.context.finite.check(k, v, self.layer, step)
         with self.context.clock("decode"):
             dense = self._dense or self._rebuilt(k, step)
         self._dense = None

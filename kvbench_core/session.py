@@ -51,7 +51,7 @@ class CacheSession:
         """The following :meth:`attend` calls belong to ``step``.
 
         Raises:
-            CacheError: passes or chunks come out of order.
+            CacheError: passes or chunks come out of order, or the chunk before was not finite.
         """
         last = self._step
         if last is None and (step.chunk, step.start) != (0, 0):
@@ -63,6 +63,8 @@ class CacheSession:
                 f"chunk {step.chunk} at token {step.start} cannot follow chunk {last.chunk} "
                 f"ending at token {last.stop}: passes run in order, one clean pass ends a chunk"
             )
+        if last is not None and last.is_context:
+            self.context.finite.settle()
         self._step = step
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class Planes:
 
     def copy(self) -> Self:
         """The same planes in memory of their own."""
-        return self._each(Planes.copy, Tensor.clone)
+        return self._each(lambda planes: planes.copy(), Tensor.clone)
 
     def join(self, later: Self, dim: int = 1) -> Self:
         """This run followed by ``later``, in fresh memory; with ``dim`` 0, one batch of both."""

@@ -13,6 +13,7 @@ from attrs import define, field
 from torch import Tensor
 
 from kvbench_core.attention import AttentionKernel, choose_kernel, merge
+from kvbench_core.cache.finite import FiniteGuard
 from kvbench_core.cache.segment import Segment
 from kvbench_core.geometry import CacheGeometry
 
@@ -101,6 +102,7 @@ class CacheContext:
     kernel: AttentionKernel = field()
     shared: dict[str, Any] = field(factory=dict)
     scratch: Scratch = field(factory=Scratch)
+    finite: FiniteGuard = field(factory=FiniteGuard)
     clock: Clock = field()
 
     @kernel.default

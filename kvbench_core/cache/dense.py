@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kvbench_core.cache.context import CacheContext
-from kvbench_core.cache.layer import LayerCache, Materialised, check_finite
+from kvbench_core.cache.layer import LayerCache, Materialised
 from kvbench_core.geometry import Step
 
 
@@ -24,7 +24,7 @@ class DenseCache(LayerCache):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
         if step.is_context:
-            check_finite(k, v, self.layer, step)
+            self.context.finite.check(k, v, self.layer, step)
         self._k = self._put(self._k, k, step)
         self._v = self._put(self._v, v, step)
         keys, values = (readable(buffer, step).to(q.dtype) for buffer in (self._k, self._v))

@@ -13,7 +13,6 @@ from torch import Tensor
 from kvbench_core.cache.context import CacheContext
 from kvbench_core.cache.ledger import held_bytes
 from kvbench_core.cache.segment import Segment, visible
-from kvbench_core.errors import CacheError
 from kvbench_core.geometry import Step
 
 
@@ -93,7 +92,7 @@ class SegmentedCache(LayerCache):
         out = self.context.attend(q, k, v, visible(self.segments(), step.visible_history()))
         if step.is_context:
             with self.context.clock("encode"):
-                check_finite(k, v, self.layer, step)
+                self.context.finite.check(k, v, self.layer, step)
                 self.write(k, v, step)
         return out
 
@@ -117,19 +116,3 @@ class SegmentedCache(LayerCache):
             v[:, where, heads] = values.repeat_interleave(segment.multiplicity, dim=1)
             present[where, heads] = True
         return Materialised(k, v, present)
-
-
-def check_finite(k: Tensor, v: Tensor, layer: int, step: Step) -> None:
-    """Refuse NaN and infinity before they are coded into the history.
-
-    Raises:
-        CacheError: ``k`` or ``v`` holds a value that is not finite.
-    """
-    if k.is_meta:
-        return
-    for name, tensor in (("K", k), ("V", v)):
-        if not torch.isfinite(tensor).all():
-            raise CacheError(
-                f"{name} of layer {layer}, chunk {step.chunk} holds NaN or infinity; "
-                "the generator diverged, so nothing was stored"
-            )

@@ -41,8 +41,10 @@ class MeteredSession(CacheSession):
 
         Raises:
             BackendError: there was no chunk, or its clean pass has not run.
+            CacheError: keys or values of the chunk are not finite.
         """
         settle(self.context.device)
+        self.context.finite.settle()
         seconds = time.perf_counter() - self._began
         if self._step is None or not self._step.is_context:
             raise BackendError("the generator ended a chunk without its clean-context pass")

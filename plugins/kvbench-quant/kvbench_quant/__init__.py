@@ -8,7 +8,7 @@ from kvbench_quant.affine import (
     ZeroPointAffine,
     asymmetric,
 )
-from kvbench_quant.dequantize import dequantize
+from kvbench_quant.fused import FusedCodec, Levels, Sum
 from kvbench_quant.grouped import GroupedCodec, group_size
 from kvbench_quant.hadamard import Rotated, check_head_dim, hadamard
 from kvbench_quant.outliers import OutlierPlanes, Outliers, sigmas
@@ -25,19 +25,21 @@ __all__ = [
     "Affine",
     "AffinePlanes",
     "ClampedAffine",
+    "FusedCodec",
     "GroupedCodec",
+    "Levels",
     "OutlierPlanes",
     "Outliers",
     "Residual",
     "ResidualPlanes",
     "Rotated",
     "SparsePlanes",
+    "Sum",
     "Symmetric",
     "SymmetricPlanes",
     "ZeroPointAffine",
     "asymmetric",
     "check_head_dim",
-    "dequantize",
     "group_size",
     "hadamard",
     "pack",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
 from kvbench_core.cache import ErrorBound, Planes
+from kvbench_quant.fused import Levels, Sum
 from kvbench_quant.grouped import GroupedCodec
 from kvbench_quant.packing import store, unpack
-from kvbench_quant.symmetric import LARGEST_SCALE, scale_limits
+from kvbench_quant.symmetric import LARGEST_SCALE, quotient, scale_limits
 
 LARGEST = LARGEST_SCALE  # so that minimum + qmax * scale is finite in fp16 too
 
@@ -62,7 +63,7 @@ class Affine(GroupedCodec):
         clipped = groups.clamp(-LARGEST, LARGEST)
         low, high = self._range(clipped)
         low = low.half()
-        scale = high.float().sub_(low).clamp_(min=0).div_(self.qmax).half()
+        scale = quotient(high.float().sub_(low).clamp_(min=0), self.qmax).half()
         levels = clipped.float().sub_(low.float())
         return self._planes(levels.div_(scale.float().masked_fill_(scale == 0, 1)), scale, low)
 
@@ -74,17 +75,31 @@ class Affine(GroupedCodec):
         codes = levels.round_().clamp_(0, self.qmax).to(torch.uint8)
         return AffinePlanes(store(codes, self.bits, self.container_bits), scale, offset)
 
+    zero_is_code: ClassVar[bool] = False
+    """Whether ``offset`` is the code of zero instead of what code 0 stands for."""
+
+    def levels(self, planes: Planes) -> Sum | None:
+        assert isinstance(planes, AffinePlanes)
+        if self.container_bits is not None:
+            return None
+        term = Levels(
+            codes=planes.codes,
+            bits=self.bits,
+            step=planes.scale,
+            zero=planes.offset,
+            zero_is_code=self.zero_is_code,
+            per_token=self.per == "token",
+        )
+        return Sum((term,), self.group_tokens)
+
     def decode_groups(self, planes: Planes, out: Tensor) -> None:
         assert isinstance(planes, AffinePlanes)
-        codes, step = planes.codes, planes.scale.float()
-        zero = self._zero_level(planes.offset.float(), step)
+        codes, step, zero = planes.codes, planes.scale.float(), planes.offset.float()
+        if self.zero_is_code:
+            zero = -zero * step  # exact in float32, and so is (code - z) * s
         if self.container_bits is None:
             codes, step = unpack(codes, self.bits), step / (1 << (8 - self.bits))
         torch.addcmul(zero, codes, step, out=out)
-
-    def _zero_level(self, offset: Tensor, scale: Tensor) -> Tensor:
-        """What code 0 decodes to."""
-        return offset
 
     def error_bound(self) -> ErrorBound:
         """What holds for any tensor of bf16, fp16 or float32, decoded to its own dtype or bf16.
@@ -126,18 +141,17 @@ class ZeroPointAffine(Affine):
     saturate there.
     """
 
+    zero_is_code: ClassVar[bool] = True
+
     def encode_groups(self, groups: Tensor) -> AffinePlanes:
         clipped = groups.clamp(-LARGEST / 2, LARGEST / 2)
         low, high = self._range(clipped)
         low, high = low.float().clamp_(max=0), high.float().clamp_(min=0)
-        scale = high.sub_(low).div_(self.qmax).half()
+        scale = quotient(high.sub_(low), self.qmax).half()
         step = scale.float().masked_fill_(scale == 0, 1)
         zero_point = low.neg_().div_(step).round_().clamp_(max=self.qmax)
         levels = clipped.float().div_(step).add_(zero_point)
         return self._planes(levels, scale, zero_point.half())
-
-    def _zero_level(self, offset: Tensor, scale: Tensor) -> Tensor:
-        return -offset * scale  # exact in float32, and so is (code - z) * s
 
     def error_bound(self) -> ErrorBound:
         """With ``p`` the largest magnitude, ``s <= 2 p / qmax`` and an element errs by ``s / 2``.
@@ -170,7 +184,7 @@ class ClampedAffine(ZeroPointAffine):
     def encode_groups(self, groups: Tensor) -> AffinePlanes:
         low, high = self._range(groups)
         limits = scale_limits(groups.dtype, self.qmax)
-        scale = (high - low).div_(self.qmax).clamp_(*limits)
+        scale = quotient(high - low, self.qmax).clamp_(*limits)
         zero_point = low.neg_().div_(scale).round_().clamp_(0, self.qmax)
         levels = torch.div(groups, scale).add_(zero_point)
         return self._planes(levels, scale.half(), zero_point.half())

@@ -9,11 +9,12 @@ import torch
 from attrs import Attribute
 from torch import Tensor
 
-from kvbench_core.cache import Planes, TensorCodec
+from kvbench_core.cache import Planes
 from kvbench_core.errors import ParameterError
+from kvbench_quant.fused import FusedCodec
 
 
-class GroupedCodec(TensorCodec):
+class GroupedCodec(FusedCodec):
     """A codec that sees ``[batch, group, token, head, dim]``: every group full.
 
     The base cuts the tokens into groups of ``group_tokens``, fills the last one by repeating its
@@ -33,7 +34,7 @@ class GroupedCodec(TensorCodec):
         filled = torch.cat([x, x[:, -1:].expand(-1, missing, -1, -1)], dim=1) if missing else x
         return self.encode_groups(_by_group(filled, self.group_tokens))
 
-    def decode(self, planes: Planes, out: Tensor) -> None:
+    def decode_plainly(self, planes: Planes, out: Tensor) -> None:
         full, rest = divmod(out.shape[1], self.group_tokens)
         if full:
             whole = out[:, : full * self.group_tokens]

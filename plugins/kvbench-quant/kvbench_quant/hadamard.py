@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 from torch import Tensor
 
 from kvbench_core.cache import ErrorBound, Planes, TensorCodec
 from kvbench_core.errors import ParameterError
 from kvbench_core.geometry import CacheGeometry
+from kvbench_quant.fused import FusedCodec, Sum, levels_of
 from kvbench_quant.slabs import slabs
 
 LARGEST_DIM = 1024
@@ -51,7 +52,7 @@ def check_head_dim(owner: str, dim: int) -> None:
 
 
 @frozen
-class Rotated(TensorCodec):
+class Rotated(FusedCodec):
     """``inner`` codes ``y = H x`` of each token and head; ``x^ = H y^``.
 
     ``rotation`` is the dtype of the arithmetic in front of ``inner``; behind it, it is float32.
@@ -67,7 +68,11 @@ class Rotated(TensorCodec):
     def encode(self, x: Tensor) -> Planes:
         return self.inner.encode(hadamard(x.to(self.rotation).clamp(-LARGEST_INPUT, LARGEST_INPUT)))
 
-    def decode(self, planes: Planes, out: Tensor) -> None:
+    def levels(self, planes: Planes) -> Sum | None:
+        inner = levels_of(self.inner, planes)
+        return None if inner is None or inner.rotated else evolve(inner, rotated=True)
+
+    def decode_plainly(self, planes: Planes, out: Tensor) -> None:
         for part, piece in slabs(planes, out, self.group_tokens):
             rotated = piece.new_empty(piece.shape, dtype=torch.float32)
             self.inner.decode(part, rotated)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kvbench_core.cache import ErrorBound, Planes, TensorCodec
 from kvbench_core.geometry import CacheGeometry
+from kvbench_quant.fused import FusedCodec, Sum, levels_of
 from kvbench_quant.slabs import slabs
 
 
@@ -20,7 +21,7 @@ class ResidualPlanes(Planes):
 
 
 @frozen
-class Residual(TensorCodec):
+class Residual(FusedCodec):
     """``x^ = x1^ + r^``: ``first`` codes ``x``, ``second`` codes ``r = x - x1^``, in float32.
 
     Both stages have the same ``group_tokens``. Stored: what both store.
@@ -40,7 +41,15 @@ class Residual(TensorCodec):
         left = self._decoded(self.first, first, x)
         return ResidualPlanes(first, self.second.encode(torch.sub(x.float(), left, out=left)))
 
-    def decode(self, planes: Planes, out: Tensor) -> None:
+    def levels(self, planes: Planes) -> Sum | None:
+        assert isinstance(planes, ResidualPlanes)
+        first, second = levels_of(self.first, planes.first), levels_of(self.second, planes.second)
+        if first is None or second is None or first.rotated or second.rotated:
+            return None
+        terms = first.terms + second.terms
+        return Sum(terms, self.group_tokens) if len(terms) == 2 else None
+
+    def decode_plainly(self, planes: Planes, out: Tensor) -> None:
         for part, piece in slabs(planes, out, self.group_tokens):
             assert isinstance(part, ResidualPlanes)
             total = self._decoded(self.first, part.first, piece)

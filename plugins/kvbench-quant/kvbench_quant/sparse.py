@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 from torch.nn.functional import pad
 
 from kvbench_core.cache import Planes
+from kvbench_quant.fused import triton_obstacle
 
 LARGEST_VALUE = 65504.0  # fp16's
 
@@ -20,52 +21,54 @@ class SparsePlanes(Planes):
 
     ``counts`` ``[batch, group]`` says how many a group has. ``place`` ``[value]`` is an element's
     number within its group ``[token, head, dim]``, ``value`` ``[value]`` is fp16. ``counts`` and
-    ``place`` are int16, or int32 where groups are too large for it.
+    ``place`` are int16, or int32 where groups are too large for it. A part that shares memory with
+    the whole says where each group's values start, int64 ``[batch, group]``; by themselves they
+    follow one another.
     """
 
     counts: Tensor
     place: Tensor
     value: Tensor
+    starts: Tensor | None = None
 
     def tensors(self) -> tuple[Tensor, ...]:
         return (self.counts,)
 
+    def first_values(self) -> Tensor:
+        """Where each group's values start, int64 ``[batch, group]``."""
+        if self.starts is not None:
+            return self.starts
+        flat = self.counts.flatten()
+        return (flat.cumsum(0) - flat).view(self.counts.shape)
+
     def groups(self, first: int, last: int) -> Self:
-        return self._cells(self._numbers()[:, first:last])
+        starts = self.first_values()[:, first:last]
+        return evolve(self, counts=self.counts[:, first:last], starts=starts)
 
     def rows(self, which: slice | Tensor) -> Self:
-        return self._cells(self._numbers()[which])
-
-    def copy(self) -> Self:
-        return type(self)(self.counts.clone(), self.place.clone(), self.value.clone())
+        part = evolve(self, counts=self.counts[which], starts=self.first_values()[which])
+        return part if isinstance(which, slice) else part.copy()
 
     def join(self, later: Self, dim: int = 1) -> Self:
+        behind = later.first_values() + len(self.place)
         both = type(self)(
-            torch.cat([self.counts.flatten(), later.counts.flatten()]),
+            torch.cat([self.counts, later.counts], dim),
             torch.cat([self.place, later.place]),
             torch.cat([self.value, later.value]),
+            torch.cat([self.first_values(), behind], dim),
         )
-        behind = later._numbers() + self.counts.numel()
-        return both._cells(torch.cat([self._numbers(), behind], dim))
+        whole = self.starts is None and later.starts is None
+        in_order = whole and (dim == 0 or len(self.counts) == 1)
+        return evolve(both, starts=None) if in_order else both.copy()
 
-    def _numbers(self) -> Tensor:
-        """The groups of all videos numbered in order, ``[batch, group]``."""
-        cells = torch.arange(self.counts.numel(), device=self.counts.device)
-        return cells.view(self.counts.shape)
-
-    def _cells(self, cells: Tensor) -> Self:
-        """The groups with these numbers, ``[batch, group]``, in this order."""
-        if cells.is_meta:  # planned without data: nothing is stored
-            counts = self.counts.new_empty(cells.shape)
-            return type(self)(counts, self.place, self.value)
-        every = self.counts.flatten()
-        counts = every[cells]
-        repeats = counts.flatten().long()
-        starts = every.cumsum(0) - every
-        skipped = starts[cells.flatten()] - (repeats.cumsum(0) - repeats)
+    def copy(self) -> Self:
+        if self.counts.is_meta:  # planned without data: nothing is stored
+            return evolve(self, starts=None)
+        repeats = self.counts.flatten().long()
+        skipped = self.first_values().flatten() - (repeats.cumsum(0) - repeats)
         which = torch.repeat_interleave(skipped, repeats)
         which += torch.arange(len(which), device=which.device)
-        return type(self)(counts, self.place[which], self.value[which])
+        return type(self)(self.counts.clone(), self.place[which], self.value[which])
 
 
 def gather(x: Tensor, chosen: Tensor, group_tokens: int) -> SparsePlanes:
@@ -89,13 +92,25 @@ def scatter_(out: Tensor, planes: SparsePlanes, group_tokens: int) -> None:
     """Write the values into ``out`` ``[batch, token, head, dim]``; its last group may be short."""
     if out.is_meta:
         return
+    rows = out.stride()[2:] == (out.shape[3], 1)
+    if out.is_cuda and rows and triton_obstacle(out.device) is None:
+        from kvbench_quant.triton_kernel import scatter
+
+        scatter(planes, group_tokens, out)
+    else:
+        scatter_plainly_(out, planes, group_tokens)
+
+
+def scatter_plainly_(out: Tensor, planes: SparsePlanes, group_tokens: int) -> None:
+    """:func:`scatter_` in torch, on any device."""
     batch, tokens, heads, dim = out.shape
     groups, width = planes.counts.shape[1], heads * dim
-    counts, place = planes.counts.flatten().long(), planes.place.long()
+    alone = planes if planes.starts is None else planes.copy()
+    counts, place = alone.counts.flatten().long(), alone.place.long()
     cells = torch.arange(len(counts), device=out.device)
     cell = torch.repeat_interleave(cells, counts, output_size=len(place))
     token = cell % groups * group_tokens + place // width
-    at, values = (cell // groups, token, place % width), planes.value.to(out.dtype)
+    at, values = (cell // groups, token, place % width), alone.value.to(out.dtype)
     if tokens < groups * group_tokens:
         fits = token < tokens
         at, values = (at[0][fits], at[1][fits], at[2][fits]), values[fits]

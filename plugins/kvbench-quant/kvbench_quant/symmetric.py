@@ -9,9 +9,9 @@ from attrs import frozen
 from torch import Tensor
 
 from kvbench_core.cache import ErrorBound, Planes
-from kvbench_quant.dequantize import dequantize
+from kvbench_quant.fused import Levels, Sum
 from kvbench_quant.grouped import GroupedCodec
-from kvbench_quant.packing import store
+from kvbench_quant.packing import store, unpack
 
 WIDTHS = (2, 3, 4, 8)
 """Bits per code that methods offer."""
@@ -26,6 +26,11 @@ def scale_limits(dtype: torch.dtype, qmax: int) -> tuple[float, float]:
     smallest = max(SCALE_FLOOR, limits.tiny * limits.eps)  # 1e-8 would be zero in fp16
     # What comes back is qmax * s, which fp16 must hold too where it is the input's dtype.
     return smallest, LARGEST_SCALE / (qmax if dtype == torch.float16 else 1)
+
+
+def quotient(x: Tensor, divisor: int) -> Tensor:
+    """``x / divisor``, correctly rounded: CUDA would multiply by the divisor's reciprocal."""
+    return x.double().div_(divisor).to(x.dtype)
 
 
 @frozen(eq=False)
@@ -70,7 +75,8 @@ class Symmetric(GroupedCodec):
     def scale(self, groups: Tensor) -> Tensor:
         """``[batch, group, 1, head, dim]`` in the dtype of ``groups``, finite and above zero."""
         limits = scale_limits(groups.dtype, self.qmax)
-        return groups.abs().amax(2, keepdim=True).div_(self.qmax).clamp_(*limits)
+        largest = groups.abs().amax(2, keepdim=True)
+        return quotient(largest, self.qmax).clamp_(*limits)
 
     def encode_groups(self, groups: Tensor) -> SymmetricPlanes:
         scale = self.scale(groups)
@@ -78,13 +84,21 @@ class Symmetric(GroupedCodec):
         codes = store(levels.to(torch.int8), self.bits, self.container_bits)
         return SymmetricPlanes(codes, scale.squeeze(2).half())
 
+    def levels(self, planes: Planes) -> Sum | None:
+        assert isinstance(planes, SymmetricPlanes)
+        if self.container_bits is not None:
+            return None
+        term = Levels(codes=planes.codes, bits=self.bits, step=planes.scale)
+        return Sum((term,), self.group_tokens)
+
     def decode_groups(self, planes: Planes, out: Tensor) -> None:
         assert isinstance(planes, SymmetricPlanes)
+        # Into fp16 the product is made in float32; a scale is a bf16 number where ``out`` is bf16.
+        codes, scale = planes.codes, planes.scale.to(torch.promote_types(out.dtype, torch.bfloat16))
         if self.container_bits is None:
-            dequantize(planes.codes, planes.scale, self.bits, out)
-        else:
-            exact = torch.promote_types(out.dtype, torch.bfloat16)  # as in dequantize_plainly
-            torch.mul(planes.codes, planes.scale.to(exact).unsqueeze(2), out=out)
+            codes = unpack(codes, self.bits).view(torch.int8)
+            scale = scale / (1 << (8 - self.bits))
+        torch.mul(codes, scale.unsqueeze(2), out=out)
 
     def error_bound(self) -> ErrorBound:
         """What holds for any tensor of bf16, fp16 or float32, decoded to its own dtype or bf16.

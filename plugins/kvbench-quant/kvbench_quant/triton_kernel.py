@@ -1,92 +1,239 @@
 # mypy: ignore-errors
 # Triton's language is no Python that a type checker can follow.
-"""Unpacking and scaling in one pass over memory, on CUDA."""
+"""Unpacking, scaling, adding and rotating in one pass over memory, on CUDA."""
+
+from functools import cache
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-BLOCK = 512
+ROWS, COLUMNS = 16, 256  # of a tile: tokens, channels
+ROTATED_ROWS = 64
 
 
 @triton.jit
 def _field(
-    source,
-    token,
-    channels,
-    inside,
-    tokens: tl.constexpr,
-    bits: tl.constexpr,
-    width: tl.constexpr,
+    source, place, channels, inside, tokens: tl.constexpr, bits: tl.constexpr, width: tl.constexpr
 ):
-    """One field of a token's codes, at its place in codes raised to the top of 32 bits."""
+    """One field of the codes, at its place in codes raised to the top of 32 bits."""
     apart: tl.constexpr = tokens * width // 8
     above: tl.constexpr = bits & ~(2 * width - 1)  # wider fields: higher bits, earlier bytes
-    row = tokens * above // 8 + token % apart
-    byte = tl.load(source + row * channels, mask=inside).to(tl.uint32)
-    top = byte << (32 - width * (token // apart + 1))
+    row = tokens * above // 8 + place % apart
+    byte = tl.load(source + row * channels, mask=inside, other=0).to(tl.uint32)
+    top = byte << (32 - width * (place // apart + 1)).to(tl.uint32)
     return (top >> (32 - width)) << (32 - width - above)
 
 
 @triton.jit
-def _kernel(
+def _levels(
     codes,
-    scale,
-    out,
-    groups,
-    channels,
+    step,
+    zero,
     codes_stride,
-    scale_stride,
-    out_stride,
-    token_stride,
+    step_stride,
+    batch,
+    token,
+    channel,
+    inside,
+    channels,
     tokens: tl.constexpr,
     bits: tl.constexpr,
+    zeros: tl.constexpr,
+    per_token: tl.constexpr,
+    narrow: tl.constexpr,
+):
+    """One term, float32 ``[token, channel]``; ``zeros`` 0: none, 1: an offset, 2: a code."""
+    group = (token // tokens).to(tl.int64)
+    place = token % tokens
+    stored: tl.constexpr = tokens * bits // 8
+    source = codes + batch * codes_stride + group * stored * channels + channel
+    raised = tl.zeros(inside.shape, tl.uint32)
+    if bits & 8:
+        raised |= _field(source, place, channels, inside, tokens, bits, 8)
+    if bits & 4:
+        raised |= _field(source, place, channels, inside, tokens, bits, 4)
+    if bits & 2:
+        raised |= _field(source, place, channels, inside, tokens, bits, 2)
+    if bits & 1:
+        raised |= _field(source, place, channels, inside, tokens, bits, 1)
+    if per_token:
+        at = batch * step_stride + token + 0 * channel
+    else:
+        at = batch * step_stride + group * channels + channel
+    factor = tl.load(step + at, mask=inside, other=0)
+    if narrow:
+        factor = factor.to(tl.bfloat16)
+    factor = factor.to(tl.float32)
+    if zeros == 0:
+        code = raised.to(tl.int32, bitcast=True) >> (32 - bits)  # with its sign
+        return code.to(tl.float32) * factor
+    code = (raised >> (32 - bits)).to(tl.float32)
+    origin = tl.load(zero + at, mask=inside, other=0).to(tl.float32)
+    if zeros == 1:
+        return origin + code * factor
+    return (code - origin) * factor
+
+
+@triton.jit
+def _decode(
+    out,
+    matrix,
+    out_stride,
+    token_stride,
+    total,
+    channels,
+    norm,
+    codes,
+    step,
+    zero,
+    codes_stride,
+    step_stride,
+    more_codes,
+    more_step,
+    more_zero,
+    more_codes_stride,
+    more_step_stride,
+    tokens: tl.constexpr,
+    terms: tl.constexpr,
+    bits: tl.constexpr,
+    zeros: tl.constexpr,
+    per_token: tl.constexpr,
+    more_bits: tl.constexpr,
+    more_zeros: tl.constexpr,
+    more_per_token: tl.constexpr,
+    narrow: tl.constexpr,
+    rotated: tl.constexpr,
+    rows: tl.constexpr,
+    columns: tl.constexpr,
+):
+    """A tile of tokens and channels of one video; a whole head if ``rotated``."""
+    token = tl.program_id(0) * rows + tl.arange(0, rows)[:, None]
+    channel = tl.program_id(1) * columns + tl.arange(0, columns)[None, :]
+    batch = tl.program_id(2).to(tl.int64)
+    inside = (token < total) & (channel < channels)
+    x = _levels(
+        codes, step, zero, codes_stride, step_stride, batch, token, channel, inside, channels,
+        tokens, bits, zeros, per_token, narrow,
+    )  # fmt: skip
+    if terms == 2:
+        x += _levels(
+            more_codes, more_step, more_zero, more_codes_stride, more_step_stride, batch, token,
+            channel, inside, channels, tokens, more_bits, more_zeros, more_per_token, False,
+        )  # fmt: skip
+    if rotated:
+        line = tl.arange(0, columns)
+        signs = tl.load(matrix + line[:, None] * columns + line[None, :])
+        # Three bf16 numbers hold a float32 one, and signs are exact: the tensor cores' products
+        # and sums are those of float32.
+        high = x.to(tl.bfloat16)
+        rest = x - high.to(tl.float32)
+        middle = rest.to(tl.bfloat16)
+        low = (rest - middle.to(tl.float32)).to(tl.bfloat16)
+        x = tl.dot(low, signs)
+        x = tl.dot(middle, signs, x)
+        x = tl.dot(high, signs, x) * norm
+    target = out + batch * out_stride + token.to(tl.int64) * token_stride + channel
+    tl.store(target, x.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _scatter(
+    out,
+    place,
+    value,
+    starts,
+    counts,
+    out_stride,
+    token_stride,
+    total,
+    cell_stride,
+    channels,
+    tokens: tl.constexpr,
     block: tl.constexpr,
 ):
-    """One group of one sequence of the batch, ``block`` channels of it."""
-    group = tl.program_id(0) % groups
-    batch = (tl.program_id(0) // groups).to(tl.int64)
-    channel = tl.program_id(1) * block + tl.arange(0, block)
-    inside = channel < channels
-    factor = tl.load(scale + batch * scale_stride + group * channels + channel, mask=inside)
-    if out.dtype.element_ty == tl.bfloat16:
-        factor = factor.to(tl.bfloat16)
-    factor = factor.to(tl.float32) / (1 << (8 - bits))
-    stored = tokens * bits // 8
-    source = codes + batch * codes_stride + group.to(tl.int64) * stored * channels + channel
-    target = out + batch * out_stride + group.to(tl.int64) * tokens * token_stride + channel
-    for token in range(tokens):
-        raised = tl.zeros((block,), tl.uint32)
-        if bits & 8:
-            raised |= _field(source, token, channels, inside, tokens, bits, 8)
-        if bits & 4:
-            raised |= _field(source, token, channels, inside, tokens, bits, 4)
-        if bits & 2:
-            raised |= _field(source, token, channels, inside, tokens, bits, 2)
-        if bits & 1:
-            raised |= _field(source, token, channels, inside, tokens, bits, 1)
-        code = raised.to(tl.int32, bitcast=True) >> 24  # with its sign
-        value = code.to(tl.float32) * factor
-        tl.store(target + token * token_stride, value.to(out.dtype.element_ty), mask=inside)
+    """The single values of one group of one video."""
+    group, batch = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    first = tl.load(starts + batch * cell_stride + group)
+    count = tl.load(counts + batch * cell_stride + group).to(tl.int32)
+    for ahead in range(0, count, block):
+        index = ahead + tl.arange(0, block)
+        at = tl.load(place + first + index, mask=index < count, other=0).to(tl.int64)
+        token = group * tokens + at // channels
+        target = out + batch * out_stride + token * token_stride + at % channels
+        x = tl.load(value + first + index, mask=index < count, other=0)
+        inside = (index < count) & (token < total)
+        tl.store(target, x.to(tl.float32).to(out.dtype.element_ty), mask=inside)
 
 
-def launch(codes: Tensor, scale: Tensor, bits: int, out: Tensor) -> None:
-    """See :func:`kvbench_quant.dequantize.dequantize`; ``out``'s channels lie side by side."""
-    batch, groups, tokens, heads, dim = out.shape
+@cache
+def _signs(dim: int, device: torch.device) -> Tensor:
+    """The Walsh-Hadamard matrix without its factor, bf16 ``[dim, dim]``."""
+    matrix = torch.ones(1, 1)
+    while len(matrix) < dim:
+        matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
+    return matrix.to(device, torch.bfloat16)
+
+
+def decode(levels, out: Tensor) -> None:
+    """See :class:`kvbench_quant.fused.Sum`; ``out [batch, token, head, dim]``."""
+    batch, total, heads, dim = out.shape
     channels = heads * dim
-    with torch.cuda.device(out.device):
-        _kernel[(batch * groups, triton.cdiv(channels, BLOCK))](
-            codes,
-            scale,
+    first, last = levels.terms[0], levels.terms[-1]
+    rows, columns = (ROTATED_ROWS, dim) if levels.rotated else (ROWS, COLUMNS)
+    narrow = len(levels.terms) == 1 and first.zero is None and not levels.rotated
+    with torch.cuda.device_of(out):
+        _decode[(triton.cdiv(total, rows), triton.cdiv(channels, columns), batch)](
             out,
-            groups,
-            channels,
-            codes.stride(0),
-            scale.stride(0),
+            _signs(dim, out.device) if levels.rotated else out,
             out.stride(0),
-            out.stride(2),
-            tokens=tokens,
-            bits=bits,
-            block=BLOCK,
+            out.stride(1),
+            total,
+            channels,
+            dim**-0.5,
+            *_pointers(first),
+            *_pointers(last),
+            tokens=levels.group_tokens,
+            terms=len(levels.terms),
+            bits=first.bits,
+            zeros=_zeros(first),
+            per_token=first.per_token,
+            more_bits=last.bits,
+            more_zeros=_zeros(last),
+            more_per_token=last.per_token,
+            narrow=narrow and out.dtype == torch.bfloat16,
+            rotated=levels.rotated,
+            rows=rows,
+            columns=columns,
+        )
+
+
+def _pointers(term) -> tuple:
+    zero = term.step if term.zero is None else term.zero
+    return term.codes, term.step, zero, term.codes.stride(0), term.step.stride(0)
+
+
+def _zeros(term) -> int:
+    return 0 if term.zero is None else 1 + term.zero_is_code
+
+
+def scatter(planes, group_tokens: int, out: Tensor) -> None:
+    """Write :class:`kvbench_quant.SparsePlanes` into ``out [batch, token, head, dim]``."""
+    batch, total, heads, dim = out.shape
+    groups = triton.cdiv(total, group_tokens)
+    with torch.cuda.device_of(out):
+        _scatter[(groups, batch)](
+            out,
+            planes.place,
+            planes.value,
+            planes.first_values(),
+            planes.counts,
+            out.stride(0),
+            out.stride(1),
+            total,
+            planes.counts.stride(0),
+            heads * dim,
+            tokens=group_tokens,
+            block=128,
         )

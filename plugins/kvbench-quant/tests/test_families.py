@@ -11,7 +11,7 @@ import pytest
 
 FAMILIES = ("kvbench_rtn", "kvbench_kivi", "kvbench_quarot", "kvbench_residual")
 PARTS = {"kvbench_rtn.codec": {"Rtn"}}  # what one family may take of another: its part
-BIT_WORK = {"pack", "unpack", "store", "dequantize"}
+BIT_WORK = {"pack", "unpack", "store", "Levels", "Sum"}
 
 
 def imports(package):

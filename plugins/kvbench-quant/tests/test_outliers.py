@@ -42,6 +42,7 @@ def rounded(value, kind):
 
 def kept(planes, tokens, heads, dim, group_tokens=8):
     """``{(batch, token, head, dim): value}`` by walking through the counts."""
+    planes = planes.copy()
     found, at = {}, 0
     for video, groups in enumerate(planes.counts.tolist()):
         for group, count in enumerate(groups):
