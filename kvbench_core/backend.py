@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from kvbench_core.session import CacheSession
 
 OnChunk = Callable[["Tensor"], None]
+
+Decoder = Callable[["Tensor"], "Tensor"]
+"""Successive latents of one video ``[frame, channel, height, width]``, any number at a time, to its
+next frames, uint8 ``[frame, height, width, 3]`` on the CPU."""
+
+AUTO = "auto"
+"""Weights from where the generator finds them by itself."""
+SYNTHETIC = "synthetic"
+"""Seeded random weights: memory and time are those of the real ones, the picture is noise."""
 
 
 @frozen
@@ -41,6 +50,28 @@ class Backend(ABC):
     """The suite that a bare ``kvbench run`` uses."""
     max_frames: int
     """The most latent frames that positions allow."""
+    weights: str = "built in"
+    """What the weights are, for the record; :data:`SYNTHETIC` if they were never trained."""
+    resolution: tuple[int, int] | None = None
+    """Width and height of the video in pixels, of a generator that offers a choice."""
+
+    def configured(self, *, weights: str = AUTO, resolution: tuple[int, int] | None = None) -> Self:
+        """This generator with a user's choices; ``None`` and :data:`AUTO` leave things as they are.
+
+        ``weights`` is :data:`AUTO`, :data:`SYNTHETIC` or a folder. Override where there is a
+        choice.
+
+        Raises:
+            BackendError: there is no such choice.
+        """
+        if weights != AUTO:
+            raise BackendError(
+                f"this generator has its weights built in and cannot use {weights!r}; "
+                "leave out --weights"
+            )
+        if resolution is not None:
+            raise BackendError("this generator has one resolution; leave out --resolution")
+        return self
 
     @abstractmethod
     def geometry(self) -> CacheGeometry:
@@ -94,6 +125,12 @@ class Generator(ABC):
     """Dtype of an uncompressed cache (bf16)."""
     rotation: Rotation | None = None
 
+    def prepare(self, prompts: Sequence[str]) -> None:  # noqa: B027 - most need nothing
+        """Do once what many prompts need before their rollouts, such as encoding their text.
+
+        Nobody measures this. ``generate`` works without it.
+        """
+
     @abstractmethod
     def generate(
         self, prompt: str, seed: int, frames: int, session: CacheSession, on_chunk: OnChunk
@@ -105,5 +142,17 @@ class Generator(ABC):
         """
 
     @abstractmethod
+    def decoder(self) -> Decoder:
+        """A decoder at the beginning of a video.
+
+        However its latents are cut into pieces, the frames are the same.
+
+        Raises:
+            BackendError: a library that decoding needs is missing.
+        """
+
     def decode(self, latents: Tensor) -> Iterator[Tensor]:
-        """Video frames as uint8 ``[frame, height, width, 3]`` on the CPU, piece by piece."""
+        """The frames of ``[frame, channel, height, width]``, one latent frame at a time."""
+        decoder = self.decoder()
+        for piece in latents.split(1):
+            yield decoder(piece)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from kvbench_core.backend import Backend, Generator, OnChunk
+from kvbench_core.backend import Backend, Decoder, Generator, OnChunk
 from kvbench_core.geometry import CacheGeometry, Step
 from kvbench_core.session import CacheSession
 from kvbench_core.suite import Prompt, Suite
@@ -103,11 +103,14 @@ class ToyGenerator(Generator):
             hidden = hidden + read.float().reshape(-1, WIDTH) @ out
         return torch.tanh(hidden @ self.head)
 
-    def decode(self, latents: Tensor) -> Iterator[Tensor]:
-        for frame in latents:  # 4 x 4 patches of 4 x 4 pixels
-            patches = frame.permute(1, 2, 0).reshape(16, CHANNELS) @ self.pixels
-            image = patches.reshape(4, 4, 4, 4, 3).permute(0, 2, 1, 3, 4).reshape(1, 16, 16, 3)
-            yield (image * 64 + 128).clamp(0, 255).to(torch.uint8)
+    def decoder(self) -> Decoder:
+        return self._pictures
+
+    def _pictures(self, latents: Tensor) -> Tensor:
+        """4 x 4 patches of 4 x 4 pixels."""
+        patches = latents.permute(0, 2, 3, 1).reshape(-1, 16, CHANNELS) @ self.pixels
+        images = patches.reshape(-1, 4, 4, 4, 4, 3).permute(0, 1, 3, 2, 4, 5)
+        return (images.reshape(-1, 16, 16, 3) * 64 + 128).clamp(0, 255).to(torch.uint8)
 
 
 def suite() -> Suite:

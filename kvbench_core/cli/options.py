@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import click
@@ -31,3 +32,11 @@ def given_options(ctx: click.Context) -> dict[str, str]:
         for name, value in ctx.params.items()
         if ctx.get_parameter_source(name) not in (source, None)
     }
+
+
+def resolution_option(text: str) -> tuple[int, int]:
+    """Width and height of ``832x480``."""
+    match = re.fullmatch(r"\s*(\d{1,5})\s*[xX]\s*(\d{1,5})\s*", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size; write width and height like 832x480")
+    return int(match[1]), int(match[2])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from kvbench_core.cli.options import given_options, split_names
+from kvbench_core.cli.options import given_options, resolution_option, split_names
 from kvbench_core.errors import KvbenchError
 from kvbench_core.specs import BackendSpec, MetricSpec, PolicySpec
 
@@ -67,6 +67,27 @@ METHOD_PACKAGE = "kvbench-rtn"
     help="How methods are attached: streaming, or reconstruct (as the published study did).",
 )
 @click.option(
+    "--weights",
+    default="auto",
+    show_default=True,
+    metavar="auto|synthetic|DIR",
+    help="The generator's weights: where it finds them by itself, a folder, or seeded random ones, "
+    "which show memory and time but no quality. `kvbench weights` lists and downloads them.",
+)
+@click.option(
+    "--resolution",
+    type=resolution_option,
+    metavar="WIDTHxHEIGHT",
+    help="Size of the video in pixels [default: the backend's].",
+)
+@click.option(
+    "--decode",
+    type=click.Choice(["end", "streaming"]),
+    default="end",
+    show_default=True,
+    help="Decode a video when its cache has been released, or each chunk as soon as it is made.",
+)
+@click.option(
     "--kernel",
     default="auto",
     show_default=True,
@@ -102,6 +123,9 @@ def run(
     seed: int,
     frames: int | None,
     integration: str,
+    weights: str,
+    resolution: tuple[int, int] | None,
+    decode: Literal["end", "streaming"],
     kernel: str,
     device: str,
     out: Path | None,
@@ -146,6 +170,9 @@ def run(
         frames=frames,
         device=device,
         kernel=kernel,
+        weights=weights,
+        resolution=resolution,
+        decode=decode,
     )
     store = RunStore(out or Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}")
     with progress(quiet) as listener:

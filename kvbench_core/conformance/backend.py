@@ -211,6 +211,16 @@ class BackendConformance(Conformance):
         )
         assert len({piece.shape[1:] for piece in pieces}) == 1, "B8: all frames are of one size"
 
+    def test_b8_frames_do_not_depend_on_the_pieces(
+        self, backend: Backend, generator: Generator, generated: Generated
+    ) -> None:
+        decoder = generator.decoder()
+        chunks = generated.latents.split(backend.geometry().chunk_frames)
+        streamed = torch.cat([decoder(chunk) for chunk in chunks])
+        assert torch.equal(streamed, torch.cat(list(generator.decode(generated.latents)))), (
+            "B8: a decoder that is given a video's latents piece by piece makes the same frames"
+        )
+
     def test_b9_global_random_generators_are_left_alone(
         self, backend: Backend, generator: Generator, frames: int, generated: Generated
     ) -> None:

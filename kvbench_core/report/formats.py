@@ -42,8 +42,8 @@ def as_json(table: Table) -> str:
 def as_csv(table: Table) -> str:
     """One line for each method, in bytes and seconds; an empty field was not measured."""
     out = io.StringIO()
-    rows = [_flat(row) for row in table.rows]
-    writer = csv.DictWriter(out, rows[0] if rows else ["method"], lineterminator="\n")
+    rows = [{"backend": table.backend, **_flat(row)} for row in table.rows]
+    writer = csv.DictWriter(out, rows[0] if rows else ["backend", "method"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue().rstrip("\n")

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from kvbench_core.report.collect import Collected, collect
 from kvbench_core.run.records import (
+    SYSTEMS_ONLY,
     CellRecord,
     ColumnRecord,
     Method,
@@ -82,9 +83,10 @@ def build_table(store: RunStore) -> Table:
     found = collect(store)
     manifest = found.manifest
     ok = [record for record in found.records if record.status == "ok"]
-    columns = _columns(found.scores)
+    blank = manifest.request.systems_only
+    columns = [] if blank else _columns(found.scores)
     return Table(
-        backend=manifest.request.backend,
+        backend=manifest.request.backend + (" (synthetic weights)" if blank else ""),
         suite=manifest.request.suite,
         frames=manifest.request.frames,
         device=manifest.request.device,
@@ -94,7 +96,7 @@ def build_table(store: RunStore) -> Table:
         columns=columns,
         rows=_rows(found, columns),
         failures=list(found.failures()),
-        notes=[*found.problems, *found.missing_scores()],
+        notes=[*([SYSTEMS_ONLY] if blank else []), *found.problems, *found.missing_scores()],
     )
 
 

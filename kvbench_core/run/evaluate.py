@@ -15,7 +15,7 @@ from kvbench_core.run.environment import environment
 from kvbench_core.run.listener import Listener, reason, title
 from kvbench_core.run.loaded_metric import LoadedMetric, load_metrics
 from kvbench_core.run.maker import describe, now
-from kvbench_core.run.records import CellRecord, Environment, ScoreRecord
+from kvbench_core.run.records import SYSTEMS_ONLY, CellRecord, Environment, ScoreRecord
 from kvbench_core.run.store import RunStore, file_sha256
 from kvbench_core.run.video import StoredVideo
 
@@ -69,6 +69,9 @@ def evaluate(
         KvbenchError: no such metric, or a directory that cannot be used.
     """
     manifest = store.manifest()
+    if manifest.request.systems_only:
+        listener.note(SYSTEMS_ONLY)
+        return Evaluation(0, 0, [SYSTEMS_ONLY])
     metrics, problems = load_metrics(registry, names)
     cells, damaged = store.cells(manifest)
     problems += damaged

@@ -29,9 +29,10 @@ def cells_table(store: RunStore) -> pa.Table:
     """The table in memory; a score's column has its ``unit`` and ``better`` as metadata."""
     rows: list[dict[str, Any]] = []
     meanings: dict[str, dict[str, str]] = {}
-    for record in store.cells(store.manifest())[0]:
+    manifest = store.manifest()
+    for record in store.cells(manifest)[0]:
         scores = store.scores(record.cell.id)[0]
-        rows.append(_row(record, scores))
+        rows.append(_row(record, scores) | {"weights": manifest.request.weights})
         for column in (column for score in scores for column in score.columns):
             meaning = {"unit": column.unit, "better": column.better}
             per_100 = f"{column.unit} per 100 frames".lstrip()

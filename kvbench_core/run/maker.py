@@ -83,7 +83,8 @@ class Maker:
             self.listener.note(f"loading {plan.request.backend} on {plan.request.device}")
             generator = plan.backend.load(plan.device)
             kernel = choose_kernel(plan.kernel, plan.device, generator.cache_dtype).name
-            rollout = Rollout(plan.backend, generator, kernel)
+            rollout = Rollout(plan.backend, generator, kernel, plan.request.decode)
+            generator.prepare([prompt.text for prompt in plan.prompts])
             self._bind(kernel, str(generator.cache_dtype).removeprefix("torch."))
             self._warm_up(rollout)
             self._rollout = rollout

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import psutil
 import torch
+from attrs import evolve
 
 from kvbench_core.run.records import Peak
 
@@ -18,32 +19,49 @@ SAMPLE_S = 0.005
 
 
 def peak_counter(device: torch.device) -> str:
-    """What :func:`phase` reads, in words."""
+    """What a :class:`Phase` reads, in words."""
     if device.type == "cuda":
         return "torch.cuda.max_memory_allocated"
     return f"resident set of the process, sampled every {SAMPLE_S * 1000:.0f} ms"
 
 
 class Phase:
-    """Memory and wall time of one phase, complete when the phase has ended."""
+    """Memory and wall time of what happens inside; may be entered again and then adds up.
+
+    ``peak`` is the highest of all times, ``peak.before_bytes`` that of the first.
+    """
 
     peak: Peak
-    seconds: float
 
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._meter: _CudaMeter | _ResidentMeter | None = None
+        self._began = 0.0
+        self._peaks: list[Peak] = []
+        self.seconds = 0.0
 
-@contextmanager
-def phase(device: torch.device) -> Iterator[Phase]:
-    """Measure what happens inside; ends with the device idle."""
-    meter: _CudaMeter | _ResidentMeter
-    meter = _CudaMeter(device) if device.type == "cuda" else _ResidentMeter()
-    measured = Phase()
-    began = time.perf_counter()
-    try:
-        yield measured
-        settle(device)
-    finally:
-        measured.seconds = time.perf_counter() - began
-        measured.peak = meter.stop()
+    def __enter__(self) -> Phase:
+        cuda = self._device.type == "cuda"
+        self._meter = _CudaMeter(self._device) if cuda else _ResidentMeter()
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._meter is None:
+            return
+        settle(self._device)
+        self.seconds += time.perf_counter() - self._began
+        self._peaks.append(self._meter.stop())
+        self._meter = None
+        highest = max(peak.peak_bytes for peak in self._peaks)
+        self.peak = evolve(self._peaks[0], peak_bytes=highest)
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Leave the phase for a while."""
+        self.__exit__()
+        yield
+        self.__enter__()
 
 
 def settle(device: torch.device) -> None:

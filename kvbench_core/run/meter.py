@@ -39,10 +39,14 @@ class MeteredSession(CacheSession):
     def end_chunk(self) -> None:
         """Measure; the generator's return ends the last chunk.
 
+        Once for a chunk: what happens between this and :meth:`resume` is not its time.
+
         Raises:
             BackendError: there was no chunk, or its clean pass has not run.
             CacheError: keys or values of the chunk are not finite.
         """
+        if self._step is not None and len(self.meter.chunk_s) > self._step.chunk:
+            return
         settle(self.context.device)
         self.context.finite.settle()
         seconds = time.perf_counter() - self._began
@@ -53,4 +57,8 @@ class MeteredSession(CacheSession):
         meter.chunk_s.append(seconds)
         meter.stored_bytes.append(self.stored_bytes())
         meter.dense_bytes.append(self.context.geometry.dense_bytes(meter.frames))
-        self._began = time.perf_counter()  # the bookkeeping above is not the method's time
+        self.resume()  # the bookkeeping above is not the method's time
+
+    def resume(self) -> None:
+        """The next chunk's time begins now."""
+        self._began = time.perf_counter()

@@ -11,7 +11,7 @@ import torch
 from attrs import evolve, frozen
 
 from kvbench_core.attention import choose_kernel
-from kvbench_core.backend import Backend
+from kvbench_core.backend import AUTO, Backend
 from kvbench_core.errors import (
     BackendError,
     ExpressionError,
@@ -23,7 +23,7 @@ from kvbench_core.integration import INTEGRATIONS, integrate
 from kvbench_core.naming import split_integration
 from kvbench_core.policy import Policy
 from kvbench_core.registry import Registry
-from kvbench_core.run.records import CellKey, Method, Request
+from kvbench_core.run.records import CellKey, DecodeMode, Method, Request
 from kvbench_core.suite import Prompt, Suite
 
 REFERENCE = "BF16"
@@ -57,6 +57,9 @@ def make_plan(
     frames: int | None,
     device: str,
     kernel: str,
+    weights: str = AUTO,
+    resolution: tuple[int, int] | None = None,
+    decode: DecodeMode = "end",
 ) -> Plan:
     """Resolve and check a request.
 
@@ -66,7 +69,7 @@ def make_plan(
     Raises:
         KvbenchError: a name, a parameter, a prompt id or a combination of them is wrong.
     """
-    generator = registry.backend(backend)
+    generator = registry.backend(backend).configured(weights=weights, resolution=resolution)
     length = generator.default_frames if frames is None else frames
     generator.check_frames(length)
     if not 0 <= seed <= LARGEST_SEED:
@@ -83,6 +86,9 @@ def make_plan(
             frames=length,
             seed=seed,
             device=device_name(place),
+            weights=generator.weights,
+            resolution=resolution_name(generator.resolution),
+            decode=decode,
         ),
         device=place,
         backend=generator,
@@ -179,6 +185,11 @@ def find_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise BackendError(f"this machine has no device {name}; `kvbench doctor` lists what it has")
     return device
+
+
+def resolution_name(size: tuple[int, int] | None) -> str | None:
+    """``(832, 480)`` as ``832x480``."""
+    return None if size is None else f"{size[0]}x{size[1]}"
 
 
 def device_name(device: torch.device) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, deep_iterable, ge, matches_re, max_len, optional
 
+from kvbench_core.backend import SYNTHETIC
 from kvbench_core.drift import Curve
 from kvbench_core.suite import Prompt
 
@@ -34,6 +35,9 @@ LINE: Validator = _line
 COUNTS = deep_iterable(ge(0))
 
 Status = Literal["running", "complete", "failed", "interrupted"]
+DecodeMode = Literal["end", "streaming"]
+"""Decode a video when its cache has been released, or each chunk while the cache lives."""
+SYSTEMS_ONLY = "synthetic weights: systems figures only, quality columns are blank"
 
 
 @frozen(kw_only=True)
@@ -60,7 +64,8 @@ class Environment:
 class Request:
     """What every cell of a run directory has in common.
 
-    ``kernel`` and ``cache_dtype`` are known once the generator has been loaded.
+    ``kernel`` and ``cache_dtype`` are known once the generator has been loaded. ``weights`` are
+    ``synthetic`` if they are random, and then nothing can be said about quality.
     """
 
     backend: str = field(validator=LINE)
@@ -68,8 +73,16 @@ class Request:
     frames: int = field(validator=ge(1))
     seed: int = field(validator=ge(0))
     device: str = field(validator=LINE)
+    weights: str | None = field(default=None, validator=optional(LINE))
+    resolution: str | None = field(default=None, validator=optional(LINE))
+    decode: DecodeMode = "end"
     kernel: str | None = field(default=None, validator=optional(LINE))
     cache_dtype: str | None = field(default=None, validator=optional(LINE))
+
+    @property
+    def systems_only(self) -> bool:
+        """Whether only memory, time and size mean anything."""
+        return self.weights == SYNTHETIC
 
 
 @frozen(kw_only=True)

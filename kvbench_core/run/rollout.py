@@ -6,21 +6,19 @@ import gc
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from attrs import define, frozen
-from numpy.typing import NDArray
 from torch import Tensor
 
 from kvbench_core.backend import Backend, Generator
 from kvbench_core.errors import BackendError
 from kvbench_core.policy import Policy
-from kvbench_core.run.measure import Phase, peak_counter, phase, settle
+from kvbench_core.run.measure import Phase, peak_counter, settle
 from kvbench_core.run.meter import Meter, MeteredSession
-from kvbench_core.run.records import Figures, Peak, VideoFile
+from kvbench_core.run.records import DecodeMode, Figures, VideoFile
 from kvbench_core.run.serial import with_whole_file
 from kvbench_core.run.store import file_sha256
 from kvbench_core.run.video import write_video
@@ -28,14 +26,17 @@ from kvbench_core.run.video import write_video
 
 @frozen(eq=False, kw_only=True)
 class Generated:
-    """Latents ``[frame, channel, height, width]`` and what their making cost."""
+    """Latents ``[frame, channel, height, width]`` and what their making cost.
+
+    ``video`` has the pieces that were decoded on the way; empty when decoding comes at the end.
+    """
 
     latents: Tensor
+    video: list[Tensor]
     meter: Meter
     clock_s: dict[str, float]
     scratch_peak_bytes: int
     skipped_passes: int
-    peak: Peak
 
 
 @define
@@ -45,6 +46,7 @@ class Rollout:
     backend: Backend
     generator: Generator
     kernel: str
+    decode: DecodeMode = "end"
 
     def session(self, policy: Policy, frames: int) -> MeteredSession:
         """Fresh caches for one rollout."""
@@ -71,19 +73,35 @@ class Rollout:
 
     @torch.inference_mode()
     def generate(
-        self, policy: Policy, prompt: str, seed: int, frames: int, on_chunk: Callable[[int], None]
+        self,
+        policy: Policy,
+        prompt: str,
+        seed: int,
+        frames: int,
+        on_chunk: Callable[[int], None],
+        generation: Phase,
+        decoding: Phase,
     ) -> Generated:
         """One rollout, measured. The caches are gone when this returns.
 
         Raises:
             BackendError: the generator did not make, or did not cache, what it was asked for.
         """
-        with phase(self.generator.device) as measured:
+        video: list[Tensor] = []
+        with generation:
             session = self.session(policy, frames)
+            decoder = self.generator.decoder() if self.decode == "streaming" else None
             done = itertools.count(1)
-            latents = self.generator.generate(
-                prompt, seed, frames, session, lambda _: on_chunk(next(done))
-            )
+
+            def finish(chunk: Tensor) -> None:
+                on_chunk(next(done))
+                if decoder is not None:
+                    session.end_chunk()
+                    with generation.interrupted(), decoding:
+                        video.append(decoder(chunk))
+                    session.resume()
+
+            latents = self.generator.generate(prompt, seed, frames, session, finish)
             session.end_chunk()
         if not latents.shape[0] == session.meter.frames == frames:
             raise BackendError(
@@ -92,28 +110,25 @@ class Rollout:
             )
         return Generated(
             latents=latents,
+            video=video,
             meter=session.meter,
             clock_s=session.context.clock.seconds(),
             scratch_peak_bytes=session.context.scratch.peak_bytes,
             skipped_passes=session.skipped_passes,
-            peak=measured.peak,
         )
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor, path: Path) -> tuple[tuple[int, int, int], Phase]:
-        """Write the video; returns frames, height, width and what the decoding cost."""
+    def write(self, made: Generated, path: Path) -> tuple[int, int, int]:
+        """Decode what is not decoded yet and write the video; returns frames, height, width."""
+        pieces = made.video or self.generator.decode(made.latents)
         sizes: list[tuple[int, int, int]] = []
 
         def fill(partial: Path) -> None:
-            sizes.append(write_video(self._pieces(latents), self.backend.fps, partial))
+            frames = (piece.numpy() for piece in pieces)
+            sizes.append(write_video(frames, self.backend.fps, partial))
 
-        with phase(self.generator.device) as measured:
-            with_whole_file(path, fill)
-        return sizes[0], measured
-
-    def _pieces(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
-        for piece in self.generator.decode(latents):
-            yield piece.numpy()
+        with_whole_file(path, fill)
+        return sizes[0]
 
     def make(
         self,
@@ -127,8 +142,11 @@ class Rollout:
     ) -> tuple[Figures, VideoFile]:
         """Generate a cell's video into place and say what it took."""
         gc.collect()  # the cell before must not count in this one's peak
-        made = self.generate(policy, prompt, seed, frames, on_chunk)
-        (count, height, width), decoding = self.decode(made.latents, video)
+        device = self.generator.device
+        generation, decoding = Phase(device), Phase(device)
+        made = self.generate(policy, prompt, seed, frames, on_chunk, generation, decoding)
+        with decoding:
+            count, height, width = self.write(made, video)
         meter = made.meter
         stored = meter.stored_bytes[-1]
         figures = Figures(
@@ -141,9 +159,9 @@ class Rollout:
             kv_dense_bytes=meter.dense_bytes,
             compression_ratio=meter.dense_bytes[-1] / stored if stored else None,
             scratch_peak_bytes=made.scratch_peak_bytes,
-            generation=made.peak,
+            generation=generation.peak,
             decoding=decoding.peak,
-            peak_counter=peak_counter(self.generator.device),
+            peak_counter=peak_counter(device),
             skipped_passes=made.skipped_passes,
             latents_sha256=tensor_sha256(made.latents),
         )

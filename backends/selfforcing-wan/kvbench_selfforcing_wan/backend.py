@@ -7,11 +7,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
+from attrs import evolve
 
-from kvbench_core.backend import Backend, Finding, Generator
+from kvbench_core.backend import AUTO, SYNTHETIC, Backend, Finding, Generator
 from kvbench_core.errors import BackendError
 from kvbench_core.geometry import BF16_BYTES, CacheGeometry
 from kvbench_selfforcing_wan.config import TINY, WAN_1_3B, WanConfig
+
+VAE_SCALE = 8
+"""Pixels to a latent cell, in height and width."""
 
 if TYPE_CHECKING:
     from kvbench_selfforcing_wan.tiny.generator import TinyGenerator
@@ -79,24 +83,54 @@ class TinyBackend(WanBackend):
 
 
 class FullBackend(WanBackend):
-    """Self-Forcing Wan2.1-T2V-1.3B: its geometry, for planning."""
+    """Self-Forcing Wan2.1-T2V-1.3B."""
 
     default_suite = "moviegen"
 
-    def __init__(self) -> None:
-        super().__init__(WAN_1_3B)
+    def __init__(self, config: WanConfig = WAN_1_3B, weights: str = "self_forcing_dmd") -> None:
+        super().__init__(config)
+        self.weights = weights
+        rows, columns = config.latent_size
+        self.resolution = (VAE_SCALE * columns, VAE_SCALE * rows)
+
+    def configured(
+        self, *, weights: str = AUTO, resolution: tuple[int, int] | None = None
+    ) -> FullBackend:
+        config = self.config if resolution is None else _resized(self.config, resolution)
+        return FullBackend(config, SYNTHETIC if weights == SYNTHETIC else self.weights)
 
     def video_frames(self, frames: int) -> int:
         return 4 * frames - 3
 
     def load(self, device: torch.device) -> Generator:
+        from kvbench_selfforcing_wan.full.generator import synthetic
+
+        if self.weights == SYNTHETIC:
+            return synthetic(self.config, device)
         raise BackendError(
-            "wan-1.3b cannot load its checkpoint in this version; plan with `kvbench budget "
-            "--backend wan-1.3b` or generate with `--backend tiny`"
+            "wan-1.3b cannot load its checkpoint in this version; measure memory and time with "
+            "--weights synthetic"
         )
 
     def diagnose(self) -> Sequence[Finding]:
         return (Finding("checkpoint", False, "not loadable in this version; `budget` works"),)
+
+
+def _resized(config: WanConfig, resolution: tuple[int, int]) -> WanConfig:
+    """The same model for videos of another size.
+
+    Raises:
+        BackendError: tokens would not cover the picture.
+    """
+    width, height = resolution
+    cell = (VAE_SCALE * config.patch[2], VAE_SCALE * config.patch[1])
+    nearest = tuple(max(1, round(n / c)) * c for n, c in zip(resolution, cell, strict=True))
+    if resolution != nearest:
+        raise BackendError(
+            f"cannot generate {width}x{height}: width and height are multiples of {cell[0]} and "
+            f"{cell[1]} pixels; the nearest size is {nearest[0]}x{nearest[1]}"
+        )
+    return evolve(config, latent_size=(height // VAE_SCALE, width // VAE_SCALE))
 
 
 def tiny() -> TinyBackend:

@@ -32,7 +32,7 @@ def axis_pairs(head_dim: int) -> tuple[int, int, int]:
 
 def axis_angles(positions: Tensor, pairs: int) -> Tensor:
     """Float64 ``[position, pair]``."""
-    exponents = torch.arange(pairs, dtype=torch.float64) / max(pairs, 1)
+    exponents = torch.arange(pairs, dtype=torch.float64, device=positions.device) / max(pairs, 1)
     return positions.double()[:, None] * THETA**-exponents
 
 
@@ -44,7 +44,11 @@ def grid_rotary(
 ) -> Rotary:
     """Rotary of whole latent frames at absolute positions ``frames``, tokens in raster order."""
     rows, columns = grid
-    axes = (torch.tensor(list(frames)), torch.arange(rows), torch.arange(columns))
+    axes = (
+        torch.tensor(list(frames), device=device),
+        torch.arange(rows, device=device),
+        torch.arange(columns, device=device),
+    )
     time, row, column = (
         axis_angles(axis, pairs) for axis, pairs in zip(axes, axis_pairs(head_dim), strict=True)
     )
@@ -57,7 +61,7 @@ def grid_rotary(
         ],
         dim=-1,
     ).flatten(0, 2)[:, None]
-    return Rotary(angles.cos().float().to(device), angles.sin().float().to(device))
+    return Rotary(angles.cos().float(), angles.sin().float())
 
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
@@ -86,6 +90,6 @@ class TemporalRotation:
 
     def _rotary(self, frames: Tensor, device: torch.device) -> Rotary:
         time, row, column = axis_pairs(self._head_dim)
-        angles = axis_angles(frames.cpu(), time)
+        angles = axis_angles(frames.to(device), time)
         angles = torch.nn.functional.pad(angles, (0, row + column))[:, None]
-        return Rotary(angles.cos().float().to(device), angles.sin().float().to(device))
+        return Rotary(angles.cos().float(), angles.sin().float())

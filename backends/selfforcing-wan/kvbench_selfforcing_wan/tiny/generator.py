@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from kvbench_core.backend import Generator, OnChunk
+from kvbench_core.backend import Decoder, Generator, OnChunk
 from kvbench_core.errors import BackendError
 from kvbench_core.session import CacheSession
 from kvbench_selfforcing_wan.config import TINY
+from kvbench_selfforcing_wan.rope import TemporalRotation
 from kvbench_selfforcing_wan.tiny import pixels
 from kvbench_selfforcing_wan.tiny.grammar import parse
 from kvbench_selfforcing_wan.tiny.model import CHECKPOINT, TinyModel
@@ -35,6 +34,7 @@ class TinyGenerator(Generator):
                 f"the built-in checkpoint {CHECKPOINT} cannot be read ({error}); "
                 "reinstall kvbench-selfforcing-wan"
             ) from error
+        self.rotation = TemporalRotation(TINY.head_dim)
         self._model = model.to(device, torch.float32 if device.type == "cpu" else torch.bfloat16)
 
     def generate(
@@ -43,6 +43,5 @@ class TinyGenerator(Generator):
         rollout = self._model.rollout(parse(prompt), seed, frames)
         return rollout.run(session, lambda latents: on_chunk(latents[0]))[0]
 
-    def decode(self, latents: Tensor) -> Iterator[Tensor]:
-        for chunk in latents.split(TINY.chunk_frames):
-            yield pixels.to_uint8(pixels.decode(chunk)).cpu()
+    def decoder(self) -> Decoder:
+        return lambda latents: pixels.to_uint8(pixels.decode(latents)).cpu()

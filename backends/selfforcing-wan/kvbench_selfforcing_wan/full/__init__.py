@@ -1,0 +1,1 @@
+"""The full-size generators: their weights, text encoder and VAE."""

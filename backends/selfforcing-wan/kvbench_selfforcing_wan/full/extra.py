@@ -1,0 +1,23 @@
+"""The libraries of the extra ``wan``, imported when they are needed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from kvbench_core.errors import BackendError
+
+
+def require(module: str) -> ModuleType:
+    """Import a module of the extra.
+
+    Raises:
+        BackendError: it is not installed.
+    """
+    library = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise BackendError(
+            f"this needs {library} ({error}); pip install 'kvbench-selfforcing-wan[wan]'"
+        ) from error
