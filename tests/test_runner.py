@@ -45,6 +45,8 @@ def test_a_cell_says_what_it_took(registry: Registry, tmp_path: Path):
         assert figures.generation.peak_bytes >= figures.generation.before_bytes > 0
         assert "resident set" in figures.peak_counter
         assert figures.kv_dense_bytes == [2 * 2 * 16 * 2 * 2 * 16 * 2 * n for n in (1, 2, 3, 4)]
+        assert len(figures.memory_bytes) == 4
+        assert 0 < max(figures.memory_bytes) <= figures.generation.peak_bytes
         assert record.kernel == "reference"
         assert record.environment.packages["kvbench-toy"] == "1.0"
     assert reference.figures.compression_ratio == 1.0

@@ -25,6 +25,13 @@ def peak_counter(device: torch.device) -> str:
     return f"resident set of the process, sampled every {SAMPLE_S * 1000:.0f} ms"
 
 
+def memory_in_use(device: torch.device) -> int:
+    """Bytes in use now, by the counter whose peak a :class:`Phase` reads."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    return int(psutil.Process().memory_info().rss)
+
+
 class Phase:
     """Memory and wall time of what happens inside; may be entered again and then adds up.
 

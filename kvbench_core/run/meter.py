@@ -9,18 +9,19 @@ from attrs import define, field
 
 from kvbench_core.errors import BackendError
 from kvbench_core.geometry import Step
-from kvbench_core.run.measure import settle
+from kvbench_core.run.measure import memory_in_use, settle
 from kvbench_core.session import CacheSession
 
 
 @define
 class Meter:
-    """What was seen after each chunk: seconds that it took, bytes held, the same in bf16."""
+    """What was seen after each chunk: seconds, bytes of the cache, in bf16, and of all memory."""
 
     frames: int = 0
     chunk_s: list[float] = field(factory=list)
     stored_bytes: list[int] = field(factory=list)
     dense_bytes: list[int] = field(factory=list)
+    memory_bytes: list[int] = field(factory=list)
 
 
 class MeteredSession(CacheSession):
@@ -55,6 +56,7 @@ class MeteredSession(CacheSession):
         meter = self.meter
         meter.frames = self._step.start_frame + self._step.frames
         meter.chunk_s.append(seconds)
+        meter.memory_bytes.append(memory_in_use(self.context.device))
         meter.stored_bytes.append(self.stored_bytes())
         meter.dense_bytes.append(self.context.geometry.dense_bytes(meter.frames))
         self.resume()  # the bookkeeping above is not the method's time

@@ -182,6 +182,7 @@ class Figures:
     video_s: float = field(validator=ge(0))
     kv_stored_bytes: list[int] = field(validator=COUNTS)
     kv_dense_bytes: list[int] = field(validator=COUNTS)
+    memory_bytes: list[int] = field(factory=list, validator=COUNTS)
     compression_ratio: float | None = field(validator=optional(ge(0)))
     scratch_peak_bytes: int = field(validator=ge(0))
     generation: Peak

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from torch import Tensor
 
 from kvbench_core.backend import Backend, Generator
@@ -18,7 +18,7 @@ from kvbench_core.errors import BackendError
 from kvbench_core.policy import Policy
 from kvbench_core.run.measure import Phase, peak_counter, settle
 from kvbench_core.run.meter import Meter, MeteredSession
-from kvbench_core.run.records import DecodeMode, Figures, VideoFile
+from kvbench_core.run.records import DecodeMode, Figures, Peak, VideoFile
 from kvbench_core.run.serial import with_whole_file
 from kvbench_core.run.store import file_sha256
 from kvbench_core.run.video import write_video
@@ -157,9 +157,10 @@ class Rollout:
             video_s=decoding.seconds,
             kv_stored_bytes=meter.stored_bytes,
             kv_dense_bytes=meter.dense_bytes,
+            memory_bytes=meter.memory_bytes,
             compression_ratio=meter.dense_bytes[-1] / stored if stored else None,
             scratch_peak_bytes=made.scratch_peak_bytes,
-            generation=generation.peak,
+            generation=_at_least(generation.peak, max(meter.memory_bytes)),
             decoding=decoding.peak,
             peak_counter=peak_counter(device),
             skipped_passes=made.skipped_passes,
@@ -173,6 +174,11 @@ class Rollout:
             height=height,
             fps=self.backend.fps,
         )
+
+
+def _at_least(peak: Peak, seen_bytes: int) -> Peak:
+    """``peak`` raised to what was seen between two samples of a sampled counter."""
+    return evolve(peak, peak_bytes=max(peak.peak_bytes, seen_bytes))
 
 
 def tensor_sha256(tensor: Tensor) -> str:
