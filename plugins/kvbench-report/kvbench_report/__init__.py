@@ -9,4 +9,15 @@ from kvbench_core.specs import CommandSpec
 @hookimpl
 def kvbench_commands() -> list[CommandSpec]:
     """The analyses."""
-    return []
+    return [
+        CommandSpec(
+            name="frontier",
+            summary="Say which methods no other beats, and who dominates the others.",
+            target="kvbench_report.cli.frontier:frontier",
+        ),
+        CommandSpec(
+            name="recommend",
+            summary="Rank the methods that meet your limits; say why the others do not.",
+            target="kvbench_report.cli.recommend:recommend",
+        ),
+    ]

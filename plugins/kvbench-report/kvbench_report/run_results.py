@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from kvbench_core.report.collect import Collected, collect
-from kvbench_core.run.records import CellRecord, ColumnRecord, Method, ScoreRecord
+from kvbench_core.run.records import CellRecord, ColumnRecord, Figures, Method, ScoreRecord
 from kvbench_core.run.store import RunStore
-from kvbench_report.columns import FIGURES, OF_REFERENCE
-from kvbench_report.results import Column, Floats, MethodInfo, Results
+from kvbench_report.columns import FIGURES, score_columns
+from kvbench_report.results import Floats, MethodInfo, Results
 
 
 def read_run(root: Path) -> Results:
@@ -35,13 +35,13 @@ def run_results(found: Collected, title: str) -> Results:
     prompts = tuple(prompt.id for prompt in found.manifest.prompts)
     table = _Table(methods, prompts, cells)
     columns = {name: column for name, (column, _) in FIGURES.items()}
-    values = {name: table.figures(name) for name in columns}
+    values = {name: table.figures(read) for name, (_, read) in FIGURES.items()}
     mixed: list[str] = []
-    for column, metric in _score_columns(found):
-        scores = _scores(found, metric, column.name)
-        columns[column.name] = _described(column, metric, scores)
-        values[column.name] = table.scores(scores, column.name, columns[column.name].of_reference)
-        mixed += _mixed(metric, scores)
+    for declared, scores in _score_columns(found):
+        for column, read in score_columns(declared, list(scores.values())):
+            columns[column.name] = column
+            values[column.name] = table.scores(scores, read, column.of_reference)
+        mixed += _mixed(scores)
     return Results(
         title=title,
         methods=tuple(_info(method, methods, cells) for method in methods),
@@ -55,6 +55,7 @@ def run_results(found: Collected, title: str) -> Results:
 
 
 Cells = dict[tuple[tuple[str, str], str], CellRecord]
+Scores = dict[str, ScoreRecord]
 
 
 def _placed(found: Collected) -> tuple[Cells, list[str]]:
@@ -86,8 +87,7 @@ class _Table:
             if (method.key, prompt) in cells
         ]
 
-    def figures(self, name: str) -> Floats:
-        _, read = FIGURES[name]
+    def figures(self, read: Callable[[Figures], float | None]) -> Floats:
         values = np.full(self._shape, np.nan)
         for row, column, record in self._cells:
             value = read(record.figures) if record.figures else None
@@ -96,12 +96,15 @@ class _Table:
         return values
 
     def scores(
-        self, found: dict[str, ScoreRecord], name: str, of_reference: float | None
+        self,
+        found: Scores,
+        read: Callable[[ScoreRecord], float | None],
+        of_reference: float | None,
     ) -> Floats:
         values = np.full(self._shape, np.nan)
         for row, column, record in self._cells:
             score = found.get(record.cell.id)
-            value = score.values.get(name) if score else None
+            value = read(score) if score else None
             if value is None and record.video and record.cell.method.is_reference:
                 value = of_reference
             if value is not None:
@@ -109,43 +112,24 @@ class _Table:
         return values
 
 
-def _score_columns(found: Collected) -> Iterator[tuple[ColumnRecord, str]]:
-    """Every score's column with its metric; of two metrics with one column name, the first."""
-    seen: set[str] = set()
-    for record in found.records:
-        for score in found.scores[record.cell.id]:
-            for column in score.columns:
-                if column.name not in seen and column.name not in FIGURES:
-                    seen.add(column.name)
-                    yield column, score.metric
+def _score_columns(found: Collected) -> Iterator[tuple[ColumnRecord, Scores]]:
+    """Every declared column with the results that have it, by cell.
+
+    Of two metrics with one column name, the first counts; a figure's name is not for metrics.
+    """
+    every = [score for scores in found.scores.values() for score in scores]
+    owner: dict[str, str] = {}
+    for score in every:
+        for column in score.columns:
+            if column.name not in owner and column.name not in FIGURES:
+                owner[column.name] = score.metric
+                yield column, {s.cell: s for s in every if s.metric == score.metric}
 
 
-def _scores(found: Collected, metric: str, column: str) -> dict[str, ScoreRecord]:
-    """One metric's results by cell."""
-    return {
-        score.cell: score
-        for scores in found.scores.values()
-        for score in scores
-        if score.metric == metric and column in score.values
-    }
-
-
-def _described(column: ColumnRecord, metric: str, scores: dict[str, ScoreRecord]) -> Column:
-    versions = sorted({score.metric_version for score in scores.values()})
-    relative = any(score.reference_sha256 for score in scores.values())
-    return Column(
-        name=column.name,
-        unit="" if column.unit == "1" else column.unit,
-        better=column.better,
-        summary=column.summary,
-        metric=f"{metric} {', '.join(versions)}",
-        of_reference=OF_REFERENCE.get(column.name) if relative else None,
-    )
-
-
-def _mixed(metric: str, scores: dict[str, ScoreRecord]) -> Iterator[str]:
+def _mixed(scores: Scores) -> Iterator[str]:
     kinds = {(s.metric_version, str(sorted(s.settings.items()))) for s in scores.values()}
     if len(kinds) > 1:
+        metric = next(iter(scores.values())).metric
         yield (
             f"scores of {metric} come from different versions or settings; "
             "`kvbench evaluate` computes them anew"

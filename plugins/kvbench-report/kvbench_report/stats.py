@@ -70,25 +70,41 @@ def differences(results: Results, column: str, baseline: int) -> list[Estimate]:
 
 def bootstrap(values: Floats) -> list[Estimate]:
     """Means over the last axis of ``[row, prompt]``, NaN left out, with intervals."""
+    if not values.size:
+        return [Estimate(None) for _ in values]
     known = ~np.isnan(values)
     counts = known.sum(axis=1)
-    if not values.size:
-        return [_point(np.float64(np.nan), 0) for _ in values]
-    filled = np.where(known, values, 0.0)
-    weights = _draws(values.shape[1])
-    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        # A draw without any prompt of a row has no mean there and is left out of its interval.
+    tail = (100 - LEVEL) / 2
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        # A row without any value has no mean and no interval.
         warnings.simplefilter("ignore", RuntimeWarning)
-        means = filled.sum(axis=1) / counts
-        drawn = (weights @ filled.T) / (weights @ known.T)
-        tail = (100 - LEVEL) / 2
-        low, high = np.nanpercentile(drawn, [tail, 100 - tail], axis=0)
+        means = np.where(known, values, 0.0).sum(axis=1) / counts
+        low, high = np.nanpercentile(drawn_means(values), [tail, 100 - tail], axis=0)
     return [
         Estimate(float(mean), float(low[i]), float(high[i]), int(n))
         if n > 1 and np.isfinite(mean)
         else _point(mean, n)
         for i, (mean, n) in enumerate(zip(means, counts, strict=True))
     ]
+
+
+def drawn_means(values: Floats, draws: int = RESAMPLES) -> Floats:
+    """Means of ``[row, prompt]`` over draws of prompts, ``[draw, row]``.
+
+    NaN where a draw has no prompt of the row, or a value is infinite.
+    """
+    known = ~np.isnan(values)
+    weights = _draws(values.shape[1])[:draws]
+    with np.errstate(invalid="ignore"):
+        means: Floats = (weights @ np.where(known, values, 0.0).T) / (weights @ known.T)
+    return means
+
+
+def drawn_levels(results: Results, column: str, draws: int = RESAMPLES) -> Floats:
+    """Each method's level over draws of prompts, ``[draw, method]``; a peak stays what it is."""
+    if results.columns[column].over_prompts == "max" or not results.prompts:
+        return np.tile(results.level(column), (draws, 1))
+    return drawn_means(results.values[column], draws)
 
 
 @lru_cache(maxsize=8)
