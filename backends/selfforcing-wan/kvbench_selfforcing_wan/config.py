@@ -6,6 +6,7 @@ from attrs import field, frozen
 from attrs.validators import ge
 
 from kvbench_core.geometry import CacheGeometry
+from kvbench_selfforcing_wan.schedule import Schedule
 
 
 @frozen(kw_only=True)
@@ -13,7 +14,8 @@ class WanConfig:
     """Everything that fixes the shape of a model and of its rollouts.
 
     ``latent_size`` is (height, width) of one latent frame; a token covers ``patch`` (time, row,
-    column) latent cells. Timesteps are on the 0..1000 scale before warping by ``shift``.
+    column) latent cells. ``denoising_steps`` are on the 0..1000 scale, before warping by ``shift``
+    if they are warped; a video's first chunk may have ``first_steps`` of its own.
     """
 
     name: str
@@ -32,9 +34,17 @@ class WanConfig:
     sink_frames: int = 0
     shift: float = 5.0
     denoising_steps: tuple[int, ...] = (1000, 750, 500, 250)
+    first_steps: tuple[int, ...] | None = None
+    warp_steps: bool = True
     fps: int = 16
     default_frames: int = 42
     eps: float = 1e-6
+
+    def schedule(self, chunk: int) -> Schedule:
+        """Noise levels of a chunk's passes."""
+        first = self.first_steps if chunk == 0 else None
+        steps = first or self.denoising_steps
+        return Schedule(shift=self.shift, steps=steps, warp=self.warp_steps)
 
     @property
     def head_dim(self) -> int:

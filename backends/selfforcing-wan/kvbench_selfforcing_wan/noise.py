@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from attrs import frozen
@@ -18,13 +18,23 @@ _MANTISSA = 1 << 53
 
 
 def normal(seed: int, name: str, shape: Sequence[int]) -> Tensor:
-    """Standard normal float32 values on the CPU, from the stream ``(seed, name)``.
+    """Standard normal float32 values on the CPU: the first of the stream ``(seed, name)``."""
+    return next(normals(seed, name, shape))
+
+
+def normals(seed: int, name: str, shape: Sequence[int]) -> Iterator[Tensor]:
+    """One draw after another from the stream ``(seed, name)``, without end.
 
     Box-Muller in float64 on the integers of a Mersenne Twister: rounding to float32 hides the
-    last-digit differences between math libraries. A longer draw begins with the shorter one.
+    last-digit differences between math libraries. Draws of even sizes join to larger ones.
     """
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    while True:
+        yield _draw(generator, shape)
+
+
+def _draw(generator: torch.Generator, shape: Sequence[int]) -> Tensor:
     count = math.prod(shape)
     bits = torch.empty((count + 1) // 2, 2, dtype=torch.int64)
     bits.random_(0, _MANTISSA, generator=generator)
@@ -42,9 +52,12 @@ class NoiseStreams:
     seed: int
     shape: tuple[int, int, int]
 
-    def initial(self, frames: int) -> Tensor:
-        """``[frame, channel, height, width]``; a longer video begins with the same noise."""
-        return normal(self.seed, "initial", (frames, *self.shape))
+    def initial(self, frames: int) -> Iterator[Tensor]:
+        """``[frame, channel, height, width]``, ``frames`` at a time, without end.
+
+        A longer video begins with the same noise, however it is cut into chunks.
+        """
+        return normals(self.seed, "initial", (frames, *self.shape))
 
     def fresh(self, chunk: int, denoise_index: int, frames: int) -> Tensor:
         """Re-noising before pass ``denoise_index`` of ``chunk``, shaped like a chunk."""

@@ -6,7 +6,8 @@ After its last denoising pass a chunk goes through the network once more, clean 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import torch
@@ -17,7 +18,7 @@ from kvbench_core.geometry import CacheGeometry, Step
 from kvbench_selfforcing_wan.config import WanConfig
 from kvbench_selfforcing_wan.noise import NoiseStreams
 from kvbench_selfforcing_wan.rope import Rotary
-from kvbench_selfforcing_wan.schedule import Schedule, renoise, to_x0
+from kvbench_selfforcing_wan.schedule import renoise, to_x0
 from kvbench_selfforcing_wan.transformer import (
     CausalWanTransformer,
     TextContext,
@@ -105,31 +106,55 @@ class Rollout:
                     f"rollout: latent frames must be a multiple of {config.chunk_frames}; "
                     f"got {frames}"
                 )
-        initial = self.noise.initial(self.frames - given)[None].to(self.model.device)
+        noise = self._initial_noise((self.frames - given) // config.chunk_frames)
+        times = self._time_features()
+        upcoming = next(noise, None)
         for chunk in range(self.frames // config.chunk_frames):
             start = chunk * config.chunk_frames
-            runner = _ChunkRunner(self, session, chunk)
-            if start < given:
-                assert self.initial_latent is not None
+            runner = _ChunkRunner(self, session, chunk, times)
+            if self.initial_latent is not None and start < given:
                 latents = self.initial_latent[:, start : start + config.chunk_frames]
                 latents = latents.to(self.model.device, self.model.dtype)
             else:
-                first = start - given
-                noise = initial[:, first : first + config.chunk_frames]
-                latents = runner.denoise(noise.to(self.model.dtype))
+                assert upcoming is not None
+                latents = runner.denoise(upcoming.to(self.model.dtype))
             runner.write_context(latents)
+            if start >= given:
+                upcoming = next(noise, None)  # drawn while the device is at the clean pass
             yield latents
+
+    def _initial_noise(self, chunks: int) -> Iterator[Tensor]:
+        """Per chunk ``[1, frame, channel, height, width]`` on the device."""
+        for noise in itertools.islice(self.noise.initial(self.model.config.chunk_frames), chunks):
+            yield _sent(noise, self.model.device)[None]
+
+    def _time_features(self) -> dict[float, TimeFeatures]:
+        """Of every timestep that occurs, 0 for the clean pass included."""
+        config, device = self.model.config, self.model.device
+        timesteps = {t for chunk in (0, 1) for t in config.schedule(chunk).timesteps} | {0.0}
+        return {
+            timestep: self.model.time_features(torch.full((1, 1), timestep, device=device))
+            for timestep in timesteps
+        }
+
+
+def _sent(noise: Tensor, device: torch.device) -> Tensor:
+    """On the device, without waiting for what it is at."""
+    pinned = noise.pin_memory() if device.type == "cuda" else noise
+    return pinned.to(device, non_blocking=True)
 
 
 class _ChunkRunner:
     """The passes over one chunk."""
 
-    def __init__(self, rollout: Rollout, session: Session, chunk: int) -> None:
+    def __init__(
+        self, rollout: Rollout, session: Session, chunk: int, times: Mapping[float, TimeFeatures]
+    ) -> None:
         self._rollout, self._session, self._chunk = rollout, session, chunk
-        self._model = rollout.model
+        self._model, self._times = rollout.model, times
         config: WanConfig = self._model.config
         self._geometry = config.geometry()
-        self._schedule = Schedule(shift=config.shift, steps=config.denoising_steps)
+        self._schedule = config.schedule(chunk)
         self._start = chunk * config.chunk_frames
         frames = range(self._start, self._start + config.chunk_frames)
         self._rotary: Rotary = self._model.rotary(frames)
@@ -142,7 +167,7 @@ class _ChunkRunner:
         for index, (timestep, sigma) in enumerate(levels):
             if index:
                 fresh = self._rollout.noise.fresh(self._chunk, index, x.shape[1])
-                x = renoise(x0, fresh[None].to(x.device), sigma)
+                x = renoise(x0, _sent(fresh, x.device)[None], sigma)
             x0 = to_x0(x, self._flow(x, self._step(index, timestep)), sigma)
         return x0
 
@@ -150,10 +175,10 @@ class _ChunkRunner:
         """The clean pass; only the keys and values that it writes matter."""
         step = self._step(len(self._schedule.steps), 0.0)
         self._session.begin_pass(step)
-        self._stack(self._model.embed(latents), self._time(step, latents))
+        self._stack(self._model.embed(latents), self._times[step.timestep])
 
     def _flow(self, x: Tensor, step: Step) -> Tensor:
-        tokens, time = self._model.embed(x), self._time(step, x)
+        tokens, time = self._model.embed(x), self._times[step.timestep]
         if self._session.skip(step, tokens):
             assert self._residual is not None, "a chunk's first pass is never skipped"
             return self._model.unembed(tokens + self._residual, time)
@@ -165,10 +190,6 @@ class _ChunkRunner:
     def _stack(self, tokens: Tensor, time: TimeFeatures) -> Tensor:
         rollout = self._rollout
         return self._model.stack(tokens, time, rollout.text, self._rotary, self._session.attend)
-
-    def _time(self, step: Step, x: Tensor) -> TimeFeatures:
-        timestep = torch.full((x.shape[0], 1), step.timestep, device=x.device)
-        return self._model.time_features(timestep)
 
     def _step(self, index: int, timestep: float) -> Step:
         return Step(

@@ -18,10 +18,14 @@ THETA = 10000.0
 
 @frozen(eq=False)
 class Rotary:
-    """Cosines and sines of a run of tokens, float32 ``[token, 1, dim / 2]``."""
+    """Unit complex numbers of a run of tokens, complex64 ``[token, 1, dim / 2]``."""
 
-    cos: Tensor
-    sin: Tensor
+    turn: Tensor
+
+    @classmethod
+    def of(cls, angles: Tensor) -> Rotary:
+        """From float64 angles."""
+        return cls(torch.polar(torch.ones_like(angles), angles).to(torch.complex64))
 
 
 def axis_pairs(head_dim: int) -> tuple[int, int, int]:
@@ -61,14 +65,13 @@ def grid_rotary(
         ],
         dim=-1,
     ).flatten(0, 2)[:, None]
-    return Rotary(angles.cos().float(), angles.sin().float())
+    return Rotary.of(angles)
 
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
     """Turn ``x [batch, token, head, dim]`` by the angles of its tokens."""
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    turned = (even * rotary.cos - odd * rotary.sin, even * rotary.sin + odd * rotary.cos)
-    return torch.stack(turned, dim=-1).flatten(-2).to(x.dtype)
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * rotary.turn).flatten(-2).to(x.dtype)
 
 
 class TemporalRotation:
@@ -92,4 +95,4 @@ class TemporalRotation:
         time, row, column = axis_pairs(self._head_dim)
         angles = axis_angles(frames.to(device), time)
         angles = torch.nn.functional.pad(angles, (0, row + column))[:, None]
-        return Rotary(angles.cos().float(), angles.sin().float())
+        return Rotary.of(angles)

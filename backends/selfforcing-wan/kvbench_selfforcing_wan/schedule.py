@@ -21,10 +21,15 @@ def warped_sigmas(shift: float) -> Tensor:
 
 @frozen(kw_only=True)
 class Schedule:
-    """Which levels a rollout visits: ``steps`` select entry ``1000 - step`` of the table."""
+    """Which levels a rollout visits.
+
+    With ``warp`` the ``steps`` select entry ``1000 - step`` of the table; without, they are the
+    timesteps themselves.
+    """
 
     shift: float = 5.0
     steps: tuple[int, ...] = (1000, 750, 500, 250)
+    warp: bool = True
     _table: Tensor = field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -32,13 +37,15 @@ class Schedule:
 
     @property
     def timesteps(self) -> tuple[float, ...]:
-        """What the network is told at each denoising step, 0..1000 after warping."""
+        """What the network is told at each denoising step, 0..1000."""
+        if not self.warp:
+            return tuple(float(step) for step in self.steps)
         return tuple(float(1000 * self._table[TABLE_SIZE - step]) for step in self.steps)
 
     @property
     def sigmas(self) -> tuple[float, ...]:
         """Noise level of each denoising step."""
-        return tuple(float(self._table[TABLE_SIZE - step]) for step in self.steps)
+        return tuple(self.sigma(timestep) for timestep in self.timesteps)
 
     def sigma(self, timestep: float) -> float:
         """Level of the table entry nearest to ``timestep``; for 0 the last entry, not 0."""

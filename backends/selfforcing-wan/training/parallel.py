@@ -76,7 +76,7 @@ class ParallelForward:
 
         Returns the flow of all frames but the clean ones.
         """
-        return self._run(frames, timestep, ids, self._rotary.cos, self._rotary.sin)
+        return self._run(frames, timestep, ids, self._rotary.turn)
 
     def _attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
@@ -86,10 +86,8 @@ class ParallelForward:
             out = functional.scaled_dot_product_attention(q, k, v, attn_mask=self._mask)
         return out.transpose(1, 2)
 
-    def _forward(
-        self, frames: Tensor, timestep: Tensor, ids: Tensor, cos: Tensor, sin: Tensor
-    ) -> Tensor:
+    def _forward(self, frames: Tensor, timestep: Tensor, ids: Tensor, turn: Tensor) -> Tensor:
         model = self._model.transformer
         text = model.text_context(self._model.text_table(ids))
-        flow = model(frames, timestep, text, Rotary(cos, sin), self._attend)
+        flow = model(frames, timestep, text, Rotary(turn), self._attend)
         return flow[:, self._layout.frames :]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import torch
-from attrs import asdict
+from attrs import asdict, fields
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class TinyModel(nn.Module):
         with safe_open(path, framework="pt") as stored:
             found = (stored.metadata() or {}).get("config")
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        if found != config_json():
+        if _full(found) != config_json():
             raise ValueError(f"tiny: {path} holds another configuration: {found}")
         with torch.device("meta"):
             model = cls()
@@ -62,6 +62,12 @@ class TinyModel(nn.Module):
 def config_json() -> str:
     """The configuration as text, for the checkpoint's metadata."""
     return json.dumps(asdict(TINY), sort_keys=True)
+
+
+def _full(stored: str | None) -> str:
+    """A stored configuration with today's defaults for what it does not name."""
+    defaults = {field.name: field.default for field in fields(WanConfig)}
+    return json.dumps({**defaults, **json.loads(stored or "{}")}, default=str, sort_keys=True)
 
 
 def save_checkpoint(weights: dict[str, Tensor], path: Path, **about: str) -> None:
