@@ -12,7 +12,7 @@ from kvbench_core.errors import BackendError
 from kvbench_core.run.compatible import refuse
 from kvbench_core.run.listener import Listener, title
 from kvbench_core.run.plan import Plan
-from kvbench_core.run.records import CellError, CellKey, CellRecord, Manifest, Session
+from kvbench_core.run.records import CellError, CellKey, CellRecord, Manifest, Method, Session
 from kvbench_core.run.rollout import Rollout
 from kvbench_core.run.store import RunStore
 
@@ -42,6 +42,7 @@ class Maker:
     listener: Listener
     session: Session
     _rollout: Rollout | None = field(init=False, default=None)
+    _warm: set[Method] = field(init=False, factory=set)
 
     def make(self, cell: CellKey) -> CellRecord:
         """Generate the cell; the caller holds its lock. A failure is a record, too.
@@ -63,6 +64,7 @@ class Maker:
         )
         text = next(prompt.text for prompt in self.plan.prompts if prompt.id == cell.prompt)
         try:
+            self._warm_up(rollout, cell.method)
             figures, video = rollout.make(
                 self.plan.policies[cell.method],
                 text,
@@ -86,7 +88,7 @@ class Maker:
             rollout = Rollout(plan.backend, generator, kernel, plan.request.decode)
             generator.prepare([prompt.text for prompt in plan.prompts])
             self._bind(kernel, str(generator.cache_dtype).removeprefix("torch."))
-            self._warm_up(rollout)
+            self._warm_up(rollout, plan.methods[0])
             self._rollout = rollout
         return self._rollout
 
@@ -100,14 +102,17 @@ class Maker:
 
         self.store.update(change)
 
-    def _warm_up(self, rollout: Rollout) -> None:
+    def _warm_up(self, rollout: Rollout, method: Method) -> None:
+        """Once before the first cell; on CUDA before each method's first, which compiles kernels."""
         plan = self.plan
+        if method in self._warm or (self._warm and plan.device.type != "cuda"):
+            return
         frames = min(WARMUP_CHUNKS * plan.backend.geometry().chunk_frames, plan.request.frames)
         try:
             plan.backend.check_frames(frames)
         except BackendError:
             frames = plan.request.frames
-        reference = plan.policies[plan.methods[0]]
         self.listener.note(f"warming up ({frames} latent frames that do not count)")
-        seconds = rollout.warm_up(reference, plan.prompts[0].text, frames)
-        self.session = evolve(self.session, warmup_s=seconds)
+        seconds = rollout.warm_up(plan.policies[method], plan.prompts[0].text, frames)
+        self._warm.add(method)
+        self.session = evolve(self.session, warmup_s=(self.session.warmup_s or 0.0) + seconds)
