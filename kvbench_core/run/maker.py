@@ -103,7 +103,7 @@ class Maker:
         self.store.update(change)
 
     def _warm_up(self, rollout: Rollout, method: Method) -> None:
-        """Once before the first cell; on CUDA before each method's first, which compiles kernels."""
+        """Before the first cell; on CUDA before each method's first, which compiles kernels."""
         plan = self.plan
         if method in self._warm or (self._warm and plan.device.type != "cuda"):
             return
