@@ -16,7 +16,7 @@ from attrs import asdict, define, field, frozen
 
 from kvbench_core.conformance.pytest_plugin import KINDS
 
-NOT_HERE = re.compile(r"cannot be (built|loaded) here: .*")
+NOT_HERE = re.compile(r"cannot be (built|loaded|used) here: .*")
 
 
 @frozen
