@@ -23,6 +23,12 @@ def kvbench_parts() -> list[PartSpec]:
             target="kvbench_core.parts:Recent",
         ),
         PartSpec(
+            name="window",
+            kind="retention",
+            summary="Free what attention cannot read any more",
+            target="kvbench_core.parts:Window",
+        ),
+        PartSpec(
             name="refresh",
             kind="cadence",
             summary="Encode on the clean pass only",
@@ -33,7 +39,7 @@ def kvbench_parts() -> list[PartSpec]:
 
 @hookimpl
 def kvbench_policies() -> list[PolicySpec]:
-    """The reference."""
+    """The reference, and the same without what is never read again."""
     return [
         PolicySpec(
             name="BF16",
@@ -41,7 +47,13 @@ def kvbench_policies() -> list[PolicySpec]:
             summary="Uncompressed reference",
             expression="bf16()",
             tags=("study",),
-        )
+        ),
+        PolicySpec(
+            name="BF16_WINDOW",
+            family="BF16",
+            summary="BF16 without what attention cannot read any more",
+            expression="bf16()+window()",
+        ),
     ]
 
 

@@ -79,12 +79,23 @@ class Step:
         Together with the chunk itself they are ``window_frames`` long, sink included (Wan siblings
         such as LongLive count the sink as part of the window).
         """
+        first, last = self.unreadable()
+        ranges = ((0, first), (last, self.start)) if first < last else ((0, self.start),)
+        return tuple((start, stop) for start, stop in ranges if start < stop)
+
+    def unreadable(self) -> tuple[int, int]:
+        """Tokens between sink and window, which neither this chunk nor a later one may read.
+
+        ``(0, 0)`` as long as there are none.
+        """
         geometry = self.geometry
         if geometry.window_frames is None:
-            return ((0, self.start),) if self.start else ()
+            return 0, 0
         sink = geometry.sink_frames * geometry.tokens_per_frame
-        window = geometry.window_frames * geometry.tokens_per_frame
-        newest = max(0, self.stop - window + sink)
-        apart = ((0, min(sink, self.start)), (newest, self.start))
-        ranges = apart if sink < newest else ((0, self.start),)
-        return tuple((start, stop) for start, stop in ranges if start < stop)
+        newest = self.stop - geometry.window_frames * geometry.tokens_per_frame + sink
+        first, last = min(sink, self.start), min(newest, self.start)
+        return (first, last) if first < last else (0, 0)
+
+    def readable(self) -> tuple[tuple[int, int], ...]:
+        """Token ranges that attention may read: the visible history and the chunk itself."""
+        return (*self.visible_history(), (self.start, self.stop))

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from kvbench_core.attention import merge
 from kvbench_core.cache.context import CacheContext
-from kvbench_core.cache.dense import DenseCache, readable
+from kvbench_core.cache.dense import DenseCache, joined
 from kvbench_core.cache.layer import LayerCache, Materialised, SegmentedCache
-from kvbench_core.errors import CacheError, UnknownNameError
+from kvbench_core.errors import CacheError, ExpressionError, UnknownNameError
 from kvbench_core.geometry import Step
 from kvbench_core.policy import Policy, Promise, Reuse
 
@@ -22,10 +22,18 @@ def integrate(policy: Policy, integration: str) -> Policy:
 
     Raises:
         UnknownNameError: there is no such integration.
+        ExpressionError: the policy frees what ``reconstruct`` codes again.
     """
     if integration not in INTEGRATIONS:
         raise UnknownNameError("integration", integration, INTEGRATIONS)
-    return Reconstruct(policy) if integration == "reconstruct" else policy
+    if integration == "streaming":
+        return policy
+    if policy.retention is not None:
+        raise ExpressionError(
+            f"{policy.retention.name}() frees what is never read again, and @reconstruct keeps a "
+            f"dense cache of the whole rollout; leave one of the two out"
+        )
+    return Reconstruct(policy)
 
 
 @frozen
@@ -85,11 +93,11 @@ class ReconstructCache(LayerCache):
         return out
 
     def _attention(self, q: Tensor, dense: Materialised, step: Step) -> Tensor:
-        keys, values = (readable(x, step).to(q.dtype) for x in (dense.k, dense.v))
+        keys, values = (joined(x, step.readable()).to(q.dtype) for x in (dense.k, dense.v))
         if self._policy.promise().keeps_all or q.is_meta:
             return self.context.kernel.partial(q, keys, values).out
         # A dropped token is no key at all. Heads that see the same tokens are read together.
-        seen = readable(dense.present.unsqueeze(0), step)[0]
+        seen = joined(dense.present.unsqueeze(0), step.readable())[0]
         patterns, which = seen.unique(dim=1, return_inverse=True)
         parts = []
         for pattern, tokens in enumerate(patterns.T):

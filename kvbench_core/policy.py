@@ -89,10 +89,29 @@ class ReuseState(ABC):
         """
 
 
+class Retention(ABC):
+    """What of the history a cache keeps, whichever method it belongs to."""
+
+    name: ClassVar[str] = "retention"
+
+    @abstractmethod
+    def layer_cache(self, cache: LayerCache) -> LayerCache:
+        """``cache`` as it forgets by this rule.
+
+        Raises:
+            CacheError: it is of a class that cannot forget.
+        """
+
+    @abstractmethod
+    def promise(self, promise: Promise) -> Promise:
+        """What remains of what the method promises without it."""
+
+
 class Policy(ABC):
     """A KV-cache method with its parameters."""
 
     cadence: Cadence = Cadence.PER_STEP
+    retention: Retention | None = None
 
     @abstractmethod
     def layer_cache(self, layer: int, context: CacheContext) -> LayerCache:
@@ -123,14 +142,19 @@ class Tiering(ABC):
 
 @frozen(kw_only=True)
 class Composition(Policy):
-    """A policy put together from parts: codec, tiering, cadence, reuse."""
+    """A policy put together from parts: codec, tiering, retention, cadence, reuse."""
 
     codec: KVCodec = BF16
     tiering: Tiering | None = None
+    retention: Retention | None = None
     cadence: Cadence = Cadence.PER_STEP
     feature_reuse: Reuse | None = field(default=None)
 
     def layer_cache(self, layer: int, context: CacheContext) -> LayerCache:
+        cache = self._whole(layer, context)
+        return cache if self.retention is None else self.retention.layer_cache(cache)
+
+    def _whole(self, layer: int, context: CacheContext) -> LayerCache:
         self.codec.check(context.geometry)
         if self.tiering is not None:
             return self.tiering.layer_cache(self.codec, layer, context)
@@ -139,9 +163,9 @@ class Composition(Policy):
         return QueueCache(layer, context, tiers=(), last=self.codec)
 
     def promise(self) -> Promise:
-        if self.tiering is not None:
-            return self.tiering.promise(self.codec)
-        return Promise.of(self.codec)
+        codec, tiering = self.codec, self.tiering
+        whole = Promise.of(codec) if tiering is None else tiering.promise(codec)
+        return whole if self.retention is None else self.retention.promise(whole)
 
     def reuse(self) -> Reuse | None:
         return self.feature_reuse
@@ -153,7 +177,13 @@ def compose(parts: Iterable[object]) -> Policy:
     Raises:
         ExpressionError: two parts of one kind, or something that is no part.
     """
-    kinds = {KVCodec: "codec", Tiering: "tiering", Cadence: "cadence", Reuse: "feature_reuse"}
+    kinds = {
+        KVCodec: "codec",
+        Tiering: "tiering",
+        Retention: "retention",
+        Cadence: "cadence",
+        Reuse: "feature_reuse",
+    }
     chosen: dict[str, object] = {}
     for part in parts:
         slot = next((slot for kind, slot in kinds.items() if isinstance(part, kind)), None)

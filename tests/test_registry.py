@@ -78,7 +78,7 @@ def test_mistakes_are_one_sentence(registry, text, error, message):
 def test_selection_by_name_family_tag_and_expression(registry):
     assert registry.select(["RECENT"]) == ["RECENT3", "RECENT3_REFRESH"]
     assert registry.select(["study"]) == ["BF16", "RECENT3"]
-    assert registry.select(["all"]) == ["BF16", "RECENT3", "RECENT3_REFRESH"]
+    assert registry.select(["all"]) == ["BF16", "BF16_WINDOW", "RECENT3", "RECENT3_REFRESH"]
     assert registry.select(["BF16", "bf16()+recent(1)", "BF16"]) == ["BF16", "bf16()+recent(1)"]
 
 

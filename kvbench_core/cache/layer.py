@@ -13,6 +13,7 @@ from torch import Tensor
 from kvbench_core.cache.context import CacheContext
 from kvbench_core.cache.ledger import held_bytes
 from kvbench_core.cache.segment import Segment, visible
+from kvbench_core.errors import CacheError
 from kvbench_core.geometry import Step
 
 
@@ -51,6 +52,22 @@ class LayerCache(ABC):
     @abstractmethod
     def materialise(self, tokens: int) -> Materialised:
         """What is kept of the first ``tokens`` tokens of the rollout."""
+
+    def forget(self, start: int, stop: int) -> None:
+        """Free tokens ``start <= t < stop``: nothing reads them any more.
+
+        Called before a chunk's first pass, with ranges that contain the earlier ones. What is
+        read of the other tokens stays as it is, bit by bit, and so does all that is planned from
+        the length of the rollout; a token may stay while others that are kept need it. What is
+        gone is shown by neither ``materialise`` nor a :class:`SegmentedCache`'s ``segments``.
+
+        Raises:
+            CacheError: this class of cache cannot.
+        """
+        raise CacheError(
+            f"{type(self).__name__} cannot forget, so window() cannot be added to its method; "
+            "it would need a method forget(start, stop)"
+        )
 
     def stored_bytes(self) -> int:
         """Bytes held for the history, measured over the unique storages of this object.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kvbench_core.cache.codec import KVCodec
 from kvbench_core.cache.context import CacheContext
+from kvbench_core.cache.gap import Gap
 from kvbench_core.cache.layer import SegmentedCache
 from kvbench_core.cache.segment import Segment, StoredSegment
 from kvbench_core.cache.store import TokenStore
@@ -40,6 +41,7 @@ class QueueCache(SegmentedCache):
             codec.check(context.geometry)
         self._capacities = [tier.capacity for tier in tiers]
         self._stores = [TokenStore(codec) for codec in codecs]
+        self._gap = Gap()
 
     def write(self, k: Tensor, v: Tensor, step: Step) -> None:
         self._enter(0, k, v, total=self._held() + k.shape[1])
@@ -50,6 +52,25 @@ class QueueCache(SegmentedCache):
         total = self._held() + coming
         for tier in range(len(self._capacities)):
             self._make_room(tier, coming if tier == 0 else 0, total)
+        self._release()
+
+    def forget(self, start: int, stop: int) -> None:
+        self._gap = Gap(start, stop)
+        self._release()
+
+    def _release(self) -> None:
+        """Free in each store what is forgotten and takes no part in what is still to be coded.
+
+        A token that moves on shares a group with others there. Where tokens are coded together in
+        other ways, those that have not yet got that far all stay.
+        """
+        origin = beside = 0
+        for store in reversed(self._stores):
+            store.forget(self._gap.start + beside - origin, self._gap.stop - beside - origin)
+            origin += store.tokens
+            beside += store.codec.group_tokens - 1
+            if not store.codec.chunk_invariant:
+                break
 
     def _held(self) -> int:
         return sum(store.tokens for store in self._stores)
@@ -75,17 +96,20 @@ class QueueCache(SegmentedCache):
         return 0 if store.tokens else excess - leaving
 
     def _take(self, store: TokenStore, tokens: int) -> tuple[Tensor, Tensor]:
+        """The oldest ``tokens``, removed from the store; those that were forgotten are zero."""
         geometry, context = self.context.geometry, self.context
         shape = (2, geometry.batch, tokens, geometry.heads, geometry.head_dim)
-        k, v = torch.empty(shape, dtype=context.dtype, device=context.device)
-        store.read(0, tokens, k, v)
+        k, v = torch.zeros(shape, dtype=context.dtype, device=context.device)
+        for start, stop in store.gap.outside(tokens):
+            store.read(start, stop, k[:, start:stop], v[:, start:stop])
         store.drop_front(tokens)
         return k, v
 
     def segments(self) -> Iterable[Segment]:
         origin = 0
         for store in reversed(self._stores):
-            stop = origin + store.tokens
-            if store.tokens:
-                yield StoredSegment(start=origin, stop=stop, store=store, origin=origin)
-            origin = stop
+            for start, stop in self._gap.outside(origin + store.tokens):
+                first = max(start, origin)
+                if first < stop:
+                    yield StoredSegment(start=first, stop=stop, store=store, origin=origin)
+            origin += store.tokens

@@ -6,20 +6,22 @@ import torch
 from torch import Tensor
 
 from kvbench_core.cache.codec import KVCodec, Planes, TensorCodec
+from kvbench_core.cache.gap import Gap
 
 
 class TokenStore:
-    """A queue of tokens: append at the end, take from the front, decode any range.
+    """A queue of tokens: append at the end, drop from the front, forget in between, decode.
 
     Tokens are coded once, in whole groups of the codec's ``group_tokens``. What does not fill a
     group waits uncoded until more tokens come, because a group of 16 divides neither a Wan frame
     (1560 tokens) nor a chunk (4680): the wait is bounded by one group, and no token is ever
-    coded twice. Positions are counted from the store's oldest token.
+    coded twice. Positions are counted from the store's oldest token, forgotten ones included.
     """
 
     def __init__(self, codec: KVCodec) -> None:
         self.codec = codec
         self.tokens = 0
+        self.gap = Gap()
         self._planes: tuple[Planes, Planes] | None = None
         self._waiting: tuple[Tensor, Tensor] | None = None
 
@@ -52,31 +54,53 @@ class TokenStore:
         return self.tokens if tokens >= self.tokens else tokens // group * group
 
     def drop_front(self, tokens: int) -> None:
-        """Forget the oldest ``tokens``, a figure that :meth:`movable` gave."""
+        """Remove the oldest ``tokens``, a figure that :meth:`movable` gave."""
         if tokens == self.tokens:
-            self._planes, self._waiting = None, None
+            self._planes, self._waiting, self.gap = None, None, Gap()
         elif tokens:
-            assert self._planes is not None
-            key, value = self._planes
-            self._planes = (
-                self._cut(key, self.codec.key.group_tokens, tokens),
-                self._cut(value, self.codec.value.group_tokens, tokens),
-            )
+            self._keep([(tokens, self.coded_tokens)])
+            self.gap = Gap(max(0, self.gap.start - tokens), max(0, self.gap.stop - tokens))
         self.tokens -= tokens
 
-    def _cut(self, planes: Planes, group_tokens: int, tokens: int) -> Planes:
-        return planes.groups(tokens // group_tokens, self.coded_tokens // group_tokens).copy()
+    def forget(self, start: int, stop: int) -> None:
+        """Free the whole groups of tokens in ``start <= t < stop``; no position changes.
+
+        The range contains those of earlier calls. What waits for its group stays.
+        """
+        group = self.codec.group_tokens
+        first = -(-max(0, start) // group) * group
+        last = min(stop, self.coded_tokens) // group * group
+        if first < last and self.gap != Gap(first, last):
+            self._keep([(0, first), (last, self.coded_tokens)])
+            self.gap = Gap(first, last)
+
+    def _keep(self, runs: list[tuple[int, int]]) -> None:
+        """Free all coded tokens but ``runs``, which begin and end between groups."""
+        slots = [(self.gap.slot(start), self.gap.slot(stop)) for start, stop in runs]
+        slots = [(first, last) for first, last in slots if first < last]
+        if self._planes is None or not slots:
+            self._planes = None
+            return
+        key, value = self._planes
+        self._planes = (
+            _kept(key, self.codec.key.group_tokens, slots),
+            _kept(value, self.codec.value.group_tokens, slots),
+        )
 
     def read(self, start: int, stop: int, k_out: Tensor, v_out: Tensor) -> None:
-        """Decode tokens ``start <= t < stop`` into ``[batch, stop - start, head, dim]`` buffers."""
+        """Decode tokens ``start <= t < stop`` into ``[batch, stop - start, head, dim]`` buffers.
+
+        None of them is forgotten.
+        """
         coded = min(stop, self.coded_tokens)
         if start < coded:
             assert self._planes is not None
+            first, last = self.gap.slot(start), self.gap.slot(coded)
             for codec, planes, out in (
                 (self.codec.key, self._planes[0], k_out),
                 (self.codec.value, self._planes[1], v_out),
             ):
-                _decode_range(codec, planes, start, coded, out[:, : coded - start])
+                _decode_range(codec, planes, first, last, out[:, : coded - start])
         if coded < stop:
             assert self._waiting is not None
             first = max(start, coded)
@@ -84,6 +108,14 @@ class TokenStore:
                 out[:, first - start :].copy_(
                     waiting[:, first - self.coded_tokens : stop - self.coded_tokens]
                 )
+
+
+def _kept(planes: Planes, group_tokens: int, runs: list[tuple[int, int]]) -> Planes:
+    """One or two runs of tokens behind one another, in memory of their own."""
+    first, *others = (
+        planes.groups(start // group_tokens, stop // group_tokens) for start, stop in runs
+    )
+    return first.join(others[0]) if others else first.copy()
 
 
 def _decode_range(codec: TensorCodec, planes: Planes, start: int, stop: int, out: Tensor) -> None:

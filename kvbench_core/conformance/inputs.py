@@ -131,9 +131,11 @@ class Inputs:
         )
 
     @classmethod
-    def telling(cls, geometry: CacheGeometry = PLAIN, *, seed: int = 0) -> Self:
+    def telling(
+        cls, geometry: CacheGeometry = PLAIN, *, seed: int = 0, chunks: int = CHUNKS
+    ) -> Self:
         """Values that differ from chunk to chunk, so that weight in the wrong place shows."""
-        inputs = cls.make(geometry, seed=seed)
+        inputs = cls.make(geometry, seed=seed, chunks=chunks)
         which = torch.arange(inputs.tokens) // geometry.tokens_per_chunk
         sign = 1 - 2 * (which % 2)
         offset = (sign * (1 + which)).bfloat16()[None, :, None, None]

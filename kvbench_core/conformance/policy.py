@@ -1,4 +1,4 @@
-"""The policy clauses together (``docs/contract.md``, P1 to P23)."""
+"""The policy clauses together (``docs/contract.md``, P1 to P24)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from kvbench_core.conformance.policy_codec import CodecClauses
 from kvbench_core.conformance.policy_content import ContentClauses
 from kvbench_core.conformance.policy_naming import NamingClauses
 from kvbench_core.conformance.policy_state import StateClauses
+from kvbench_core.conformance.policy_window import WindowClauses
 from kvbench_core.conformance.rollout import open_session
 from kvbench_core.errors import PluginError
 from kvbench_core.integration import integrate
@@ -24,7 +25,13 @@ from kvbench_core.registry import build_registry
 
 
 class PolicyConformance(
-    AttentionClauses, BytesClauses, ContentClauses, StateClauses, CodecClauses, NamingClauses
+    AttentionClauses,
+    BytesClauses,
+    ContentClauses,
+    StateClauses,
+    WindowClauses,
+    CodecClauses,
+    NamingClauses,
 ):
     """What a method promises.
 
@@ -63,5 +70,5 @@ class PolicyConformance(
         context = open_session(policy, Inputs.make(PLAIN, chunks=1)).context
         cache = policy.layer_cache(0, context)
         if integration != "streaming" and not isinstance(cache, SegmentedCache | DenseCache):
-            pytest.skip("the method computes attention itself: streaming only")
+            pytest.skip("the method forgets, or computes attention itself: streaming only")
         return integrate(policy, integration)

@@ -27,7 +27,7 @@ def test_every_installed_plugin_loads(pytestconfig: pytest.Config) -> None:
 
 
 class TestPolicies(PolicyConformance):
-    """Clauses P1 to P23."""
+    """Clauses P1 to P24."""
 
 
 class TestBackends(BackendConformance):

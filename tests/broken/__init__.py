@@ -68,4 +68,11 @@ BROKEN = {
     "stays busy": (caches.StaysBusy, "P16"),
     "drops a tail": (lambda: Caches(caches.DropsATail, KEPT), "P11"),
     "unequal layers": (lambda: Caches(caches.UnequalLayers, KEPT), "P18"),
+    "forgets a frame too many": (lambda: Caches(caches.ForgetsTooMuch, KEPT), "P24"),
+    "forgets keys only": (lambda: Caches(caches.ForgetsKeysOnly, KEPT), "P24"),
+    "codes again to forget": (
+        lambda: Caches(partial(caches.CodesAgainToForget, codec=codecs.Shrinking()), KEPT),
+        "P24",
+    ),
+    "plans by what is left": (lambda: Caches(caches.PlansByWhatIsLeft, Promise()), "P24"),
 }

@@ -264,3 +264,42 @@ class UnequalLayers(QueueCache):
     def __init__(self, layer, context):
         window = layer * context.geometry.tokens_per_frame
         super().__init__(layer, context, [Tier(BF16, lambda _: window)], last=pair(Sym4()))
+
+
+class ForgetsTooMuch(Sym4Cache):
+    """Takes the window to be one frame shorter than it is."""
+
+    def forget(self, start, stop):
+        super().forget(start, stop + (stop and self.context.geometry.tokens_per_frame))
+
+
+class ForgetsKeysOnly(Sym4Cache):
+    """Keeps all values, whatever it is told."""
+
+    def __init__(self, layer, context):
+        super().__init__(layer, context)
+        self._values = []
+
+    def write(self, k, v, step):
+        self._values.append(Sym4().encode(v))
+        super().write(k, v, step)
+
+
+class CodesAgainToForget(Recoding):
+    """Codes all history again before it forgets a part of it."""
+
+    def begin_chunk(self, step):
+        """What the correct cache does."""
+
+    def forget(self, start, stop):
+        if stop > self._gap.stop:
+            Recoding.begin_chunk(self, None)
+        super().forget(start, stop)
+
+
+class PlansByWhatIsLeft(QueueCache):
+    """Half of the tokens are new: of those that are held, not of all that were generated."""
+
+    def __init__(self, layer, context):
+        tiers = [Tier(BF16, lambda total: (total - self._gap.stop) // 2)]
+        super().__init__(layer, context, tiers, last=pair(Sym4()))

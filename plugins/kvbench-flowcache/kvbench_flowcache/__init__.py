@@ -48,13 +48,13 @@ PARTS: dict[str, tuple[PartKind, str, str]] = {
         "tiering:Adaptive",
         "Newest and important frames by codecs of their own",
     ),
-    "prune": ("retention", "tiering:Prune", "Frames of least importance become zeros"),
+    "prune": ("tiering", "tiering:Prune", "Frames of least importance become zeros"),
     "soft_prune": (
-        "retention",
+        "tiering",
         "tiering:SoftPrune",
         "Frames of least importance become their mean",
     ),
-    "drop": ("retention", "tiering:Drop", "Frames of least importance are removed from attention"),
+    "drop": ("tiering", "tiering:Drop", "Frames of least importance are removed from attention"),
     "feature_reuse": ("reuse", "reuse:FeatureReuse", "Passes over similar input are skipped"),
 }
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kvbench_core.cache import CacheContext, KVCodec, Segment, SegmentedCache
+from kvbench_core.errors import CacheError
 from kvbench_core.geometry import Step
 from kvbench_flowcache.plan import Level, Shares, assign
 from kvbench_flowcache.score import Score, summary
@@ -72,6 +73,7 @@ class FrameCache(SegmentedCache):
         self._planner = planner
         self._levels: list[Level] = []
         self._summaries: Tensor | None = None
+        self._forgotten = range(0)
         shared: dict[KVCodec, FrameStore] = {}
         self._store: dict[Level, FrameStore] = {
             level: shared.setdefault(codec, FrameStore(codec, context))
@@ -95,7 +97,18 @@ class FrameCache(SegmentedCache):
         plan = self._planner.plan(held, self._summaries)
         self._move(plan, known, k, v)
         self._levels = list(plan)
-        self._forget([f for f in range(len(plan)) if held[f] < plan[f] == Level.PRUNED])
+        self._rescore([f for f in range(len(plan)) if held[f] < plan[f] == Level.PRUNED])
+
+    def forget(self, start: int, stop: int) -> None:
+        if self._planner.score.needs_summaries and self._removal is Removal.MEAN:
+            raise CacheError(
+                "soft_prune with score='published' compares the means of pruned frames, also of "
+                "those that nothing reads any more; with window() use score='recency'"
+            )
+        size = self.context.geometry.tokens_per_frame
+        self._forgotten = range(start // size, stop // size)
+        for store in self._stores():
+            store.keep([f for f in store.frames if f not in self._forgotten])
 
     def _stores(self) -> list[FrameStore]:
         return list({id(store): store for store in self._store.values()}.values())
@@ -133,7 +146,7 @@ class FrameCache(SegmentedCache):
             old = self._summaries
             self._summaries = new if old is None else torch.cat([old, new])
 
-    def _forget(self, frames: list[int]) -> None:
+    def _rescore(self, frames: list[int]) -> None:
         """Frames that were just pruned score as what is left of them."""
         if self._summaries is None or not frames:
             return
@@ -149,9 +162,11 @@ class FrameCache(SegmentedCache):
         for store in self._stores():
             if store.frames:
                 yield StoredFrames.all_of(store, tokens)
-        pruned = tuple(f for f, level in enumerate(self._levels) if level is Level.PRUNED)
-        if pruned and self._removal is Removal.ZEROS:
-            yield ZeroFrames.all_of(pruned, tokens)
+        if self._removal is Removal.ZEROS:
+            pruned = (f for f, level in enumerate(self._levels) if level is Level.PRUNED)
+            zeros = tuple(f for f in pruned if f not in self._forgotten)
+            if zeros:
+                yield ZeroFrames.all_of(zeros, tokens)
 
 
 def _at(x: Tensor, frames: list[int]) -> Tensor:

@@ -113,11 +113,16 @@ def by_frame(x: Tensor, keys: int) -> Tensor:
 
 @frozen
 class Mean(TensorCodec):
-    """One row for all tokens: their mean per head and channel, in the cache's dtype (bf16)."""
+    """One row for all tokens: their mean per head and channel, in the cache's dtype (bf16).
+
+    Each frame is summed by itself: how a device orders a sum depends on the tensor's shape, and
+    the mean of a frame must not depend on which others are pruned together with it.
+    """
 
     def encode(self, x: Tensor) -> DensePlanes:
         # Divided first: a sum over bf16's largest values overflows float32.
-        return DensePlanes((x.float() / x.shape[1]).sum(1, keepdim=True).to(x.dtype))
+        means = [(frame.float() / len(frame)).sum(0, keepdim=True) for frame in x]
+        return DensePlanes(torch.stack(means).to(x.dtype))
 
     def decode(self, planes: Planes, out: Tensor) -> None:
         assert isinstance(planes, DensePlanes)

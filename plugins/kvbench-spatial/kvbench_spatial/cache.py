@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from kvbench_core.cache import CacheContext, KVCodec, Segment, SegmentedCache, TokenStore
+from kvbench_core.cache import CacheContext, Gap, KVCodec, Segment, SegmentedCache, TokenStore
 from kvbench_core.geometry import Step
 from kvbench_spatial.magnitude import Magnitude
 from kvbench_spatial.partition import Partition, PartSegment
@@ -38,6 +38,7 @@ class SpatialCache(SegmentedCache):
         self._magnitude = Magnitude(positions, context.device)
         self._partition = Partition(positions)
         self._stores = {True: TokenStore(foreground), False: TokenStore(background)}
+        self._gap = Gap()
 
     def write(self, k: Tensor, v: Tensor, step: Step) -> None:
         self._magnitude.add(v)
@@ -54,16 +55,24 @@ class SpatialCache(SegmentedCache):
             return torch.ones(len(variance), dtype=torch.bool)
         return self._choose(variance)
 
+    def forget(self, start: int, stop: int) -> None:
+        self._gap = Gap(start, stop)
+        rank = self._partition.rank
+        for foreground, store in self._stores.items():
+            store.forget(rank(start, foreground), rank(stop, foreground))
+
     def segments(self) -> Iterable[Segment]:
         for foreground, store in self._stores.items():
-            if store.tokens:
-                yield PartSegment(
-                    start=0,
-                    stop=self._partition.tokens,
+            for start, stop in self._gap.outside(self._partition.tokens):
+                part = PartSegment(
+                    start=start,
+                    stop=stop,
                     partition=self._partition,
                     foreground=foreground,
                     store=store,
                 )
+                if part.keys:
+                    yield part
 
 
 def _at(positions: Tensor, x: Tensor, frames: int) -> Tensor:
