@@ -26,7 +26,7 @@ def export_table(store: RunStore) -> Path:
 
 
 def cells_table(store: RunStore) -> pa.Table:
-    """The table in memory; a score's column has its ``unit`` and ``better`` as metadata."""
+    """The table in memory; a score's column has ``unit``, ``better`` and ``summary``."""
     rows: list[dict[str, Any]] = []
     meanings: dict[str, dict[str, str]] = {}
     manifest = store.manifest()
@@ -34,7 +34,9 @@ def cells_table(store: RunStore) -> pa.Table:
         scores = store.scores(record.cell.id)[0]
         rows.append(_row(record, scores) | {"weights": manifest.request.weights})
         for column in (column for score in scores for column in score.columns):
-            meaning = {"unit": column.unit, "better": column.better}
+            meaning = {
+                "unit": column.unit, "better": column.better, "summary": column.summary,
+            }  # fmt: skip
             per_100 = f"{column.unit} per 100 frames".lstrip()
             meanings[column.name] = meanings[f"{column.name}_drift_last"] = meaning
             meanings[f"{column.name}_drift_slope"] = meaning | {"unit": per_100}

@@ -78,7 +78,11 @@ def frontier(results: Results, name: str) -> Frontier:
     rule = FRONTIERS[name]
     found = {axis: column_for(results, axis) for axis in rule.objectives}
     columns = tuple(column for column in found.values() if column is not None)
-    table = np.array([costs(results, column) for column in columns]).reshape(len(columns), -1).T
+    table = (
+        np.array([costs(results, column) for column in columns])
+        .reshape(len(columns), len(results.methods))
+        .T
+    )
     takes_part = np.isfinite(table).all(axis=1) & bool(columns)
     rows = np.flatnonzero(takes_part)
     beaten = dominance(table[rows])

@@ -1,0 +1,27 @@
+"""The page around all pages. Streamlit runs this file anew for each click."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from kvbench_dashboard.view import choose
+
+PAGES = {
+    "overview": "Overview",
+    "frontier": "Frontiers",
+    "method": "Method",
+    "systems": "Systems",
+    "quality": "Quality and drift",
+    "videos": "Videos",
+    "prompts": "Prompts",
+    "data": "Data",
+    "provenance": "Provenance",
+}
+
+st.set_page_config(page_title="kvbench", layout="wide")
+choose()
+pages = [
+    st.Page(f"tabs/{name}.py", title=title, url_path=name, default=name == next(iter(PAGES)))
+    for name, title in PAGES.items()
+]
+st.navigation(pages, position="top").run()

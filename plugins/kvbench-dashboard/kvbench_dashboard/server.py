@@ -1,0 +1,65 @@
+"""Streamlit with one route of our own: ``/frames``, from which the player fetches pictures."""
+
+from __future__ import annotations
+
+import os
+import socket
+import webbrowser
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from streamlit.starlette import App
+
+from kvbench_core.errors import KvbenchError
+from kvbench_dashboard.clips import Clips
+from kvbench_dashboard.frames import frame_route
+
+HOST = "127.0.0.1"
+PAGE = Path(__file__).with_name("app.py")
+SETTINGS = {
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "none",
+    "client.toolbarMode": "minimal",
+    "logger.level": "error",
+    "runner.magicEnabled": False,
+    "server.address": HOST,
+    "server.fileWatcherType": "none",
+    "server.headless": True,
+    "theme.primaryColor": "#2563eb",
+}
+
+
+class PortError(KvbenchError):
+    """The dashboard cannot be served at a port."""
+
+
+def free_port(ports: Iterable[int]) -> int:
+    """The first of ``ports`` that can be served at.
+
+    Raises:
+        PortError: none can.
+    """
+    reason = ""
+    for port in ports:
+        try:
+            socket.create_server((HOST, port)).close()
+            return port
+        except OSError as error:
+            reason = f"cannot serve at port {port} ({os.strerror(error.errno or 0)})"
+    raise PortError(f"{reason}; choose another --port")
+
+
+def serve(port: int, browser: bool) -> None:
+    """Serve the dashboard of the opened runs until it is interrupted."""
+
+    @asynccontextmanager
+    async def opening(_: App) -> AsyncIterator[None]:
+        if browser:
+            webbrowser.open(f"http://localhost:{port}")
+        yield
+
+    with TemporaryDirectory(prefix="kvbench-dashboard-") as folder:
+        app = App(PAGE, routes=[frame_route(Clips(Path(folder)))], lifespan=opening)
+        app.run(config={**SETTINGS, "server.port": port})

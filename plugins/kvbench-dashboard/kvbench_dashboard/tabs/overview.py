@@ -1,0 +1,46 @@
+"""What the run says: headline figures, recommendations, every method in one table."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from kvbench_dashboard.points import choose_scatter
+from kvbench_dashboard.recommendation import show_cards
+from kvbench_dashboard.summary import formats, methods_table
+from kvbench_dashboard.view import View, current
+
+
+def show(view: View) -> None:
+    """Headline, cards, table, one chart."""
+    _headline(view)
+    if view.made.empty:
+        st.info("No cell has figures yet.")
+        return
+    show_cards(view)
+    st.subheader("Methods")
+    table = methods_table(view)
+    st.dataframe(
+        table if table["failed"].any() else table.drop(columns="failed"),
+        column_config=formats(view),
+        hide_index=True,
+    )
+    st.subheader("Map")
+    choose_scatter(view, key="overview")
+
+
+def _headline(view: View) -> None:
+    cells = view.cells
+    failed = int((cells["status"] == "failed").sum())
+    columns = st.columns(4)
+    columns[0].metric("Methods", len(view.names))
+    columns[1].metric("Prompts", cells["prompt"].nunique())
+    columns[2].metric("Videos", int((cells["status"] == "ok").sum()))
+    columns[3].metric("Failed", failed)
+    for run in view.runs:
+        if run.manifest.request.systems_only:
+            st.warning(
+                "The generator's weights are synthetic: only memory, time and size mean anything."
+            )
+
+
+show(current())

@@ -1,0 +1,81 @@
+"""Videos of one prompt, side by side and in step."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from kvbench_core.errors import KvbenchError
+from kvbench_core.run.records import CellRecord
+from kvbench_core.run.store import RunStore
+from kvbench_dashboard.player import Clip, show_player
+from kvbench_dashboard.view import View, current
+
+FIRST_SHOWN = 3
+LARGEST_EXACT_PIXELS = 200_000
+"""Larger pictures are played from compressed copies."""
+
+
+def show(view: View) -> None:
+    """Choose a prompt and methods, and play them."""
+    left, right = st.columns([2, 3])
+    prompt = left.selectbox(
+        "Prompt", list(dict.fromkeys(view.cells["prompt"])),
+        format_func=lambda name: f"{name} · {view.prompts[name]}",
+    )  # fmt: skip
+    cells = view.cells[view.cells["prompt"] == prompt]
+    references, others = cells[cells["is_reference"]], cells[~cells["is_reference"]]
+    names = list(others["name"])
+    chosen = right.multiselect("Methods beside BF16", names, names[:FIRST_SHOWN])
+    shown = pd.concat([references, others[others["name"].isin(chosen)]])
+    if shown.empty:
+        st.info("No cell of this prompt has been made yet.")
+        return
+    places = {run: place for place, run in enumerate(references["run"])}
+    show_player(
+        [_clip(view, cell, places.get(cell["run"])) for _, cell in shown.iterrows()],
+        key="player",
+    )
+
+
+def _clip(view: View, cell: pd.Series, reference: int | None) -> Clip:
+    run = view.run(cell["run"])
+    store = RunStore(run.root)
+    label = cell["name"]
+    try:
+        record = store.cell(cell["cell"])
+    except KvbenchError as error:
+        return Clip(label=label, problem=str(error))
+    problem = _problem(record, store)
+    if problem or record is None or record.video is None:
+        return Clip(label=label, problem=problem)
+    video = record.video
+    return Clip(
+        label=label,
+        note=_note(cell),
+        url=f"frames/{run.place}/{record.cell.id}/?video={video.sha256[:16]}",
+        frames=video.frames,
+        width=video.width,
+        height=video.height,
+        fps=video.fps,
+        light=video.width * video.height > LARGEST_EXACT_PIXELS,
+        reference=None if cell["is_reference"] else reference,
+    )
+
+
+def _problem(record: CellRecord | None, store: RunStore) -> str | None:
+    if record is None:
+        return "The cell's record is not there."
+    if record.error is not None:
+        return f"This cell failed: {record.error.type}: {record.error.message}"
+    if record.video is None or not store.video_path(record.cell.id).is_file():
+        return f"videos/{record.cell.id}.mp4 is not there."
+    return None
+
+
+def _note(cell: pd.Series) -> str:
+    ratio = cell["compression_ratio"]
+    return "" if pd.isna(ratio) or cell["is_reference"] else f"{ratio:.2f} x smaller"
+
+
+show(current())
