@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, final
 
 import numpy as np
 from attrs import field, frozen
@@ -113,6 +113,7 @@ class FrameMetric(Metric):
         """What to say about the figures, such as why there is none."""
         return {}
 
+    @final
     def score(self, video: Video, reference: Video | None, prompt: str) -> Scores:
         """Score frame by frame.
 
@@ -121,6 +122,7 @@ class FrameMetric(Metric):
         """
         return self.summarise([self.score_frame(*pair) for pair in pairs(video, reference)])
 
+    @final
     def summarise(self, figures: Sequence[Mapping[str, float | None]]) -> Scores:
         """The scores of a video from what :meth:`score_frame` said about each of its frames."""
         names = [column.name for column in self.columns]

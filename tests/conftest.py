@@ -52,11 +52,12 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def start(toy_site: Path) -> Iterator[Start]:
     """Start ``kvbench`` as a process of its own, with the toy plugin installed."""
     processes: list[subprocess.Popen[str]] = []
+    path = [os.environ.get("PYTHONPATH", ""), str(toy_site), str(HERE)]
 
     def start(*arguments: str | Path) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "kvbench_core.cli", *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": f"{toy_site}{os.pathsep}{HERE}"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvbench_core.errors import StoreError
-from kvbench_core.run.maker import describe
 from kvbench_core.run.records import (
+    CellError,
     CellKey,
     CellRecord,
     Environment,
@@ -62,7 +62,7 @@ def failure() -> CellRecord:
         session="s1",
         kernel="reference",
         environment=HERE,
-        error=describe(ValueError("no\n\x1b[31mway\ud800")),
+        error=CellError.of(ValueError("no\n\x1b[31mway\ud800")),
     )
 
 

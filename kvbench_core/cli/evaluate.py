@@ -26,11 +26,24 @@ if TYPE_CHECKING:
     metavar="NAMES",
     help="Metrics to compute, separated by commas [default: all that are installed].",
 )
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Videos to score side by side, each in a process of its own; 1 stays in this process "
+    "[default: as many as there are cores and memory for, if there are videos enough].",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 @click.pass_context
 def evaluate(
-    ctx: click.Context, run: Path, metrics: tuple[str, ...], quiet: bool, as_json: bool
+    ctx: click.Context,
+    run: Path,
+    metrics: tuple[str, ...],
+    jobs: int | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Score the videos of a run and print the table.
 
@@ -42,13 +55,17 @@ def evaluate(
     from kvbench_core.run.store import RunStore
 
     store = RunStore.open(run)
-    result = score(store, build_registry(), split_names(metrics) or None, quiet)
+    result = score(store, build_registry(), split_names(metrics) or None, quiet, jobs)
     show(store, as_json)
     ctx.exit(1 if result.failed else 0)
 
 
 def score(
-    store: RunStore, registry: Registry, metrics: list[str] | None, quiet: bool
+    store: RunStore,
+    registry: Registry,
+    metrics: list[str] | None,
+    quiet: bool,
+    jobs: int | None = None,
 ) -> Evaluation:
     """Evaluate with progress, and bring the derived table up to date."""
     from kvbench_core.cli.progress import progress
@@ -58,7 +75,7 @@ def score(
     if not registry.all(MetricSpec):
         click.echo(f"No metric is installed; try: pip install {METRIC_PACKAGE}", err=True)
     with progress(quiet) as listener:
-        result = evaluate_run(store, registry, metrics, listener)
+        result = evaluate_run(store, registry, metrics, listener, processes=jobs)
     export_table(store)
     return result
 

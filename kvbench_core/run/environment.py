@@ -25,7 +25,7 @@ def environment(registry: Registry, device: str) -> Environment:
         platform=platform.platform(),
         device=device,
         threads=torch.get_num_threads(),
-        packages=dict(sorted((plugins | libraries | {"torch": torch.__version__}).items())),
+        packages=dict(sorted((plugins | libraries | {"torch": str(torch.__version__)}).items())),
         git=git_state(),
     )
 

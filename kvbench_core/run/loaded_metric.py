@@ -36,14 +36,6 @@ class LoadedMetric:
         """Whether each score comes with its curves over growing prefixes."""
         return self.metric.drift is not None
 
-    def score(self, video: Video, reference: Video | None, prompt: str) -> Scores:
-        """The metric's scores, as plain finite numbers for exactly the declared columns.
-
-        Raises:
-            KvbenchError: a column is missing or unknown, or a value is infinite or NaN.
-        """
-        return self._checked(self.metric.score(video, reference, prompt))
-
     def curves(
         self, scores: Scores, video: Video, reference: Video | None, prompt: str
     ) -> dict[str, Curve]:
@@ -67,7 +59,9 @@ class LoadedMetric:
             return {name: Curve.of_means(scores.per_frame[name]) for name in names}
         *lengths, whole = prefix_lengths(len(video))
         found = [
-            self.score(Prefix(video, n), reference and Prefix(reference, n), prompt)
+            self.checked(
+                self.metric.score(Prefix(video, n), reference and Prefix(reference, n), prompt)
+            )
             for n in lengths
         ]
         return {
@@ -75,7 +69,12 @@ class LoadedMetric:
             for name in names
         }
 
-    def _checked(self, scores: Scores) -> Scores:
+    def checked(self, scores: Scores) -> Scores:
+        """What the metric returned, as plain finite numbers for exactly the declared columns.
+
+        Raises:
+            KvbenchError: a column is missing or unknown, or a value is infinite or NaN.
+        """
         declared = {column.name for column in self.columns}
         if set(scores.values) != declared:
             raise KvbenchError(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
-from datetime import UTC, datetime
-
 from attrs import define, evolve, field
 
 from kvbench_core.attention import choose_kernel
@@ -12,25 +9,19 @@ from kvbench_core.errors import BackendError
 from kvbench_core.run.compatible import refuse
 from kvbench_core.run.listener import Listener, title
 from kvbench_core.run.plan import Plan
-from kvbench_core.run.records import CellError, CellKey, CellRecord, Manifest, Method, Session
+from kvbench_core.run.records import (
+    CellError,
+    CellKey,
+    CellRecord,
+    Manifest,
+    Method,
+    Session,
+    now,
+)
 from kvbench_core.run.rollout import Rollout
 from kvbench_core.run.store import RunStore
 
 WARMUP_CHUNKS = 2
-
-
-def now() -> str:
-    """The time as the records state it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def describe(error: Exception) -> CellError:
-    """An exception as it is recorded."""
-    return CellError(
-        type=type(error).__name__,
-        message=str(error)[:10_000],
-        traceback="".join(traceback.format_exception(error))[-100_000:],
-    )
 
 
 @define
@@ -75,7 +66,7 @@ class Maker:
             )
             record = evolve(record, figures=figures, video=video, finished=now())
         except Exception as error:  # a method may raise anything; the other cells go on
-            record = evolve(record, status="failed", error=describe(error), finished=now())
+            record = evolve(record, status="failed", error=CellError.of(error), finished=now())
         self.store.put_cell(record)
         return record
 

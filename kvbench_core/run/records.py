@@ -6,7 +6,9 @@ as file names. Adding, removing or renaming a field changes :data:`FORMAT_VERSIO
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
@@ -33,6 +35,12 @@ def _line(_: object, attribute: Attribute[str], value: str) -> None:
 
 LINE: Validator = _line
 COUNTS = deep_iterable(ge(0))
+
+
+def now() -> str:
+    """The time as the records state it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
 
 Status = Literal["running", "complete", "failed", "interrupted"]
 DecodeMode = Literal["end", "streaming"]
@@ -149,6 +157,15 @@ class CellError:
     type: str = field(validator=LINE)
     message: str = field(validator=TEXT)
     traceback: str = field(validator=TEXT)
+
+    @classmethod
+    def of(cls, error: Exception) -> CellError:
+        """An exception as it is recorded."""
+        return cls(
+            type=type(error).__name__,
+            message=str(error)[:10_000],
+            traceback="".join(traceback.format_exception(error))[-100_000:],
+        )
 
 
 @frozen(kw_only=True)

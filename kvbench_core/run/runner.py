@@ -13,9 +13,9 @@ from kvbench_core.errors import StoreError
 from kvbench_core.registry import Registry
 from kvbench_core.run.environment import environment
 from kvbench_core.run.listener import Listener, reason, title
-from kvbench_core.run.maker import Maker, now
+from kvbench_core.run.maker import Maker
 from kvbench_core.run.plan import Plan
-from kvbench_core.run.records import CellKey, CellRecord, Manifest, Session, Status
+from kvbench_core.run.records import CellKey, CellRecord, Manifest, Session, Status, now
 from kvbench_core.run.serial import with_whole_file
 from kvbench_core.run.store import FOREVER, RunStore
 from kvbench_core.run.video import StoredVideo, write_preview

@@ -104,6 +104,7 @@ class StoredVideo:
             with av.open(str(self._path)) as container:
                 # Damage must not be painted over, as players do.
                 container.streams.video[0].codec_context.options = {"err_detect": "explode"}
+                container.streams.video[0].thread_type = "AUTO"  # decodes ahead of the reader
                 for picture in container.decode(video=0):
                     yield np.asarray(picture.to_ndarray(format="rgb24"), dtype=np.uint8)
                     found += 1
