@@ -14,6 +14,27 @@ GRID = "#e1e4e8"
 PAPER = "#ffffff"
 BASE_FONT = 8.5
 
+DARK: Mapping[str, str] = {
+    INK: "#e8eaed",
+    MUTED: "#9aa3af",
+    GRID: "#30363d",
+    PAPER: "#15181d",
+    "#0f6fb8": "#5aa9e6",
+    "#d1500b": "#f28e55",
+    "#0b8a6a": "#3fc49c",
+    "#a67c00": "#d9b13b",
+    "#b5467f": "#e08bb7",
+    "#7a5230": "#c39a74",
+    "#6a4fb3": "#a993ea",
+    "#1d8ba3": "#5fc3d9",
+    "#8c2f39": "#e07a84",
+    "#5a7d1a": "#a3c65c",
+    "#4f6d8f": "#8fb0d6",
+    "#96452b": "#d98a70",
+}
+"""What a page on a dark ground shows in place of each colour."""
+
+
 @frozen
 class Look:
     """A family's colour and marker; two families never differ by hue alone."""

@@ -1,0 +1,84 @@
+"""One run as figures, tables and the page look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+from kvbench_core.report.collect import Collected, collect
+from kvbench_core.run.records import CellRecord
+from kvbench_core.run.store import RunStore
+
+from kvbench_report.display import Display
+from kvbench_report.families import families
+from kvbench_report.figures.key import Named
+from kvbench_report.results import MethodInfo, Results
+from kvbench_report.run_results import run_results
+
+QUALITY = ("imaging_quality", "ssim")
+"""What stands for quality where one figure must: the first that was measured."""
+
+
+@frozen(eq=False)
+class Subject:
+    """A run's results, the records behind them, and each method's family."""
+
+    store: RunStore
+    found: Collected
+    results: Results
+    families: Mapping[str, str]
+
+    @classmethod
+    def read(cls, root: Path) -> Subject:
+        """A run directory.
+
+        Raises:
+            KvbenchError: it is none, or a later kvbench wrote it.
+        """
+        from kvbench_core.registry import build_registry
+
+        store = RunStore.open(root)
+        found = collect(store)
+        results = run_results(found, title=root.resolve().name)
+        return cls(store, found, results, families(results.methods, build_registry()))
+
+    @property
+    def quality(self) -> str | None:
+        """The column that stands for quality; ``None`` if none was computed."""
+        return next((name for name in QUALITY if self.measured(name)), None)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns in which something was measured."""
+        return [name for name in self.results.columns if self.measured(name)]
+
+    def measured(self, column: str) -> bool:
+        """Whether any method has a finite value."""
+        values = self.results.values.get(column)
+        return values is not None and bool(np.isfinite(values).any())
+
+    def display(self, column: str) -> Display:
+        """How a column is written."""
+        return Display.of(self.results.columns[column], self.results.values[column])
+
+    def named(self, row: int) -> Named:
+        """A method's identity in figures: rows are numbered from 1."""
+        method = self.results.methods[row]
+        return Named(
+            number=row + 1,
+            method=method.name,
+            family=self.families[method.name],
+            reference=method.is_reference,
+        )
+
+    def records(self, method: MethodInfo) -> Iterator[CellRecord]:
+        """A method's cells that were made, in the order of prompts."""
+        order = {prompt: place for place, prompt in enumerate(self.results.prompts)}
+        mine = (
+            record
+            for record in self.found.records
+            if record.cell.method.key == (method.expression, method.integration) and record.figures
+        )
+        yield from sorted(mine, key=lambda record: order[record.cell.prompt])
