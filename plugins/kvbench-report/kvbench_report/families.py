@@ -8,7 +8,6 @@ from kvbench_core.errors import ExpressionError
 from kvbench_core.naming import parse
 from kvbench_core.registry import Registry
 from kvbench_core.specs import PolicySpec
-
 from kvbench_report.results import MethodInfo
 
 OTHER = "other"

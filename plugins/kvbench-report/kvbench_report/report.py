@@ -1,50 +1,101 @@
-"""``kvbench report``: a run as a folder that needs nothing else."""
+"""A run as a folder that needs nothing else: a page, its figures, its tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kvbench_core.errors import StoreError
+from attrs import frozen
 
-from kvbench_report import gallery
+from kvbench_core.errors import StoreError
 from kvbench_report.figures.files import png, svg
 from kvbench_report.figures.style import styled
-from kvbench_report.gallery import Absent, Drawing
-from kvbench_report.html import about, numbers
+from kvbench_report.frontier import FRONTIERS, frontier
+from kvbench_report.gallery.lines import drift, traces
+from kvbench_report.gallery.planes import draw_plane, overview
+from kvbench_report.gallery.plates import Absent, Drawing
+from kvbench_report.gallery.sheets import sheets
+from kvbench_report.html.about import failures, headline, provenance
 from kvbench_report.html.blocks import Block, Picture, Section, Text
+from kvbench_report.html.choice import frontier_planes, membership, recommendation
+from kvbench_report.html.numbers import main_table, statistics
 from kvbench_report.html.page import inline, page
 from kvbench_report.subject import Subject
+from kvbench_report.tables import paper_tables
 
 
-def write_report(root: Path, out: Path) -> Path:
+def write_report(
+    root: Path, out: Path, prompts: Sequence[str] = (), methods: Sequence[str] = ()
+) -> Path:
+    """Write the report of the run in ``root`` to ``out``; returns the page's path.
+
+    Contact sheets are of ``prompts`` and ``methods``. An earlier report there is overwritten; the
+    run is not changed.
+
+    Raises:
+        KvbenchError: there is no run, it has no such prompt or method, or nothing can be written.
+    """
     subject = Subject.read(root)
-    (out / "figures").mkdir(parents=True, exist_ok=True)
+    folder = _Folder(out)
+    found = {name: frontier(subject.results, name) for name in FRONTIERS}
     with styled():
+        planes = folder.draw(
+            draw_plane(subject, plane) for plane in frontier_planes(subject, found)
+        )
         sections = [
-            about.headline(subject),
-            numbers.main_table(subject),
-            Section("tradeoffs", "Trade-offs", _drawn(gallery.overview(subject), out)),
-            numbers.statistics(subject),
-            Section("traces", "Memory over the rollout", _drawn(gallery.traces(subject), out)),
-            about.failures(subject),
-            about.provenance(subject),
+            headline(subject),
+            recommendation(subject),
+            main_table(subject),
+            Section("trade-offs", "Trade-offs", folder.draw(overview(subject))),
+            Section("frontiers", "Frontiers", [*planes, *membership(subject, found)]),
+            statistics(subject),
+            Section("drift", "Drift", folder.draw(drift(subject))),
+            Section("memory", "Memory over the rollout", folder.draw(traces(subject))),
+            Section("frames", "Frames", folder.draw(sheets(subject, prompts, methods))),
+            failures(subject),
+            provenance(subject),
         ]
-    target = out / "report.html"
-    target.write_text(page(subject.results.title, "sub", sections), encoding="utf-8")
-    return target
+    for name, text in paper_tables(subject).items():
+        folder.write(f"tables/{name}", text.encode())
+    request = subject.found.manifest.request
+    subtitle = (
+        f"KV-cache methods on {request.backend}, suite {request.suite}, "
+        f"{request.frames} latent frames, {request.device}"
+    )
+    text = page(subject.results.title, subtitle, sections)
+    return folder.write("report.html", text.encode())
 
 
-def _drawn(drawings: Iterable[Drawing], out: Path) -> list[Block]:
-    blocks: list[Block] = []
-    for drawing in drawings:
+@frozen
+class _Folder:
+    """Where the report goes."""
+
+    root: Path
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a file.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        path = self.root / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+        return path
+
+    def draw(self, drawings: Iterable[Drawing]) -> list[Block]:
+        """Write figures as PNG and SVG; returns them for the page."""
+        return [self._block(drawing) for drawing in drawings]
+
+    def _block(self, drawing: Drawing) -> Block:
         if isinstance(drawing, Absent):
-            blocks.append(Text(f"{drawing.caption}: {drawing.why}"))
-            continue
+            return Text(f"{drawing.caption}: {drawing.why}")
         figure = drawing.draw()
-        picture = svg(figure)
-        (out / "figures" / f"{drawing.name}.svg").write_text(picture, encoding="utf-8")
-        (out / "figures" / f"{drawing.name}.png").write_bytes(png(figure))
-        shown = inline(picture, drawing.name, drawing.alt)
-        blocks.append(Picture(drawing.name, drawing.caption, drawing.alt, shown))
-    return blocks
+        text = svg(figure)
+        self.write(f"figures/{drawing.name}.svg", text.encode())
+        self.write(f"figures/{drawing.name}.png", png(figure))
+        shown = inline(text, drawing.name, drawing.alt)
+        return Picture(drawing.name, drawing.caption, shown)

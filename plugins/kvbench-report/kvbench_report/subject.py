@@ -7,18 +7,27 @@ from pathlib import Path
 
 import numpy as np
 from attrs import frozen
+
 from kvbench_core.report.collect import Collected, collect
 from kvbench_core.run.records import CellRecord
 from kvbench_core.run.store import RunStore
-
+from kvbench_report.axes import DRIFT, column_for
 from kvbench_report.display import Display
 from kvbench_report.families import families
 from kvbench_report.figures.key import Named
 from kvbench_report.results import MethodInfo, Results
 from kvbench_report.run_results import run_results
 
-QUALITY = ("imaging_quality", "ssim")
+PARTS = ("generation_peak_bytes", "decoding_peak_bytes", "encode_s", "decode_s")
+SIZES = ("compression_ratio", "stored_bytes")
+"""Columns that hardly depend on the prompt."""
+QUALITY = ("imaging_quality", "ssim", "piqe")
 """What stands for quality where one figure must: the first that was measured."""
+
+
+def is_drift(column: str) -> bool:
+    """Whether a column is the end or the slope of a curve over growing prefixes."""
+    return column.endswith(("_drift_last", "_drift_slope"))
 
 
 @frozen(eq=False)
@@ -53,6 +62,26 @@ class Subject:
     def columns(self) -> list[str]:
         """The columns in which something was measured."""
         return [name for name in self.results.columns if self.measured(name)]
+
+    @property
+    def main_columns(self) -> list[str]:
+        """Those of a table that is to be read at once: no parts, no drift beside the axis's."""
+        drift = column_for(self.results, DRIFT)
+        return [
+            name
+            for name in self.columns
+            if name not in PARTS and (not is_drift(name) or (drift and drift.name == name))
+        ]
+
+    @property
+    def varying_columns(self) -> list[str]:
+        """Those whose means over prompts have intervals worth reading."""
+        results = self.results
+        return [
+            name
+            for name in self.columns
+            if name not in SIZES and results.columns[name].over_prompts == "mean"
+        ]
 
     def measured(self, column: str) -> bool:
         """Whether any method has a finite value."""

@@ -9,8 +9,8 @@ from attrs import frozen
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kvbench_report.figures.key import Named, draw_key
 from kvbench_report.figures.ends import number_ends
+from kvbench_report.figures.key import Named, draw_key
 from kvbench_report.figures.style import GRID, Look, looks
 
 WIDTH = 8.8
@@ -65,9 +65,7 @@ def _panel(figure: Figure, place: int, rows: int, count: int) -> Axes:
     height = (inches - TOP_INCHES - BOTTOM_INCHES - (rows - 1) * GAP_INCHES) / rows
     row, column = divmod(place, columns)
     bottom = BOTTOM_INCHES + (rows - 1 - row) * (height + GAP_INCHES)
-    return figure.add_axes(
-        (LEFT + column * (width + GAP), bottom / inches, width, height / inches)
-    )
+    return figure.add_axes((LEFT + column * (width + GAP), bottom / inches, width, height / inches))
 
 
 def _fill(axes: Axes, family: str, lines: Sequence[Curve], look: Look) -> None:

@@ -19,7 +19,7 @@ LONGEST_NAME = 46
 class Named:
     """A method in a figure: the number that stands for it, its name and its family.
 
-    ``strong`` is drawn filled or in full colour; what is not, such as a dominated method, is hollow.
+    ``strong`` is drawn filled; what is not, such as a dominated method, is hollow.
     """
 
     number: int

@@ -89,9 +89,7 @@ def number_points(axes: Axes, points: Sequence[tuple[int, float, float]]) -> Non
         )
 
 
-def place_labels(
-    points: Sequence[Place], width: float, height: float, size: float
-) -> list[Label]:
+def place_labels(points: Sequence[Place], width: float, height: float, size: float) -> list[Label]:
     """Write each text near its point, clear of other points and texts as far as possible.
 
     Greedy and deterministic. Points at one place share a label: ``"3, 7"``.

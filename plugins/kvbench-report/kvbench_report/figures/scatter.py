@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import frozen
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from kvbench_report.figures.style import MUTED, PAPER, Look, looks
 WIDTH, HEIGHT = 8.8, 5.4
 PLOT = (0.075, 0.10, 0.545, 0.83)  # left, bottom, width, height of the axes
 ARROWS = {"higher": "more is better", "lower": "less is better"}
-GUIDE = {"color": MUTED, "lw": 0.7, "ls": (0, (4, 3))}
+GUIDE: dict[str, Any] = {"color": MUTED, "lw": 0.7, "ls": (0, (4, 3))}
 
 Interval = tuple[float, float]
 

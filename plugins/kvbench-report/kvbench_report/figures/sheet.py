@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -91,7 +92,5 @@ def _wrapped(method: str) -> str:
     return f"{name[:middle]}\n{name[middle:]}" if middle else name
 
 
-def _write(
-    axes: Axes, text: str, x: float, y: float, ha: str = "left", va: str = "center", **style: str
-) -> None:
-    axes.text(x, y, text, ha=ha, va=va, fontsize=TEXT_SIZE, clip_on=False, **style)
+def _write(axes: Axes, text: str, x: float, y: float, **style: Any) -> None:
+    axes.text(x, y, text, fontsize=TEXT_SIZE, **({"va": "center"} | style))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from attrs import frozen
@@ -57,7 +58,7 @@ LOOKS: Mapping[str, Look] = {
 }
 OTHERS = (Look("#5a7d1a", ">"), Look("#4f6d8f", "p"), Look("#96452b", "d"), Look(MUTED, "H"))
 
-SETTINGS = {
+SETTINGS: dict[Any, object] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so it is everywhere
     "font.size": BASE_FONT,
     "text.color": INK,

@@ -6,8 +6,17 @@ from collections.abc import Iterator
 
 from kvbench_core.report.formats import STATES
 from kvbench_core.run.records import Environment, GitState, Session
-
-from kvbench_report.html.blocks import Block, Facts, Heading, Items, Row, Section, Table, Text, cells
+from kvbench_report.html.blocks import (
+    Block,
+    Facts,
+    Heading,
+    Items,
+    Row,
+    Section,
+    Table,
+    Text,
+    cells,
+)
 from kvbench_report.subject import Subject
 
 NOT_PACKAGES = ("generator", "suite", "prompts", "latent frames", "seed", "device", "kernel",
@@ -86,18 +95,14 @@ def provenance(subject: Subject) -> Section:
         "Prompts",
         "id",
         [Heading("seed"), Heading("text", numeric=False)],
-        [
-            Row(p.id, cells(str(manifest.request.seed + p.index), p.text))
-            for p in manifest.prompts
-        ],
+        [Row(p.id, cells(str(manifest.request.seed + p.index), p.text)) for p in manifest.prompts],
     )
     versions = [(name, value) for name, value in settings.items() if name not in NOT_PACKAGES]
     return Section(
         "provenance",
         "Provenance",
         [_sessions(manifest.sessions), Text("Versions"), Facts(versions), prompts,
-         Text(f"SHA-256 of the prompts: {manifest.prompt_digest}. Videos, records and scores are in "
-              "the run directory; its format is described in docs/run-directory.md.")],
+         Text(f"SHA-256 of the prompts: {manifest.prompt_digest}.")],
     )  # fmt: skip
 
 

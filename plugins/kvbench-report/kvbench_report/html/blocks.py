@@ -61,7 +61,7 @@ class Row:
 class Table:
     """A table; one with ``families`` has a filter above it, and every one can be sorted.
 
-    ``first`` heads the rows' headers.
+    ``first`` heads the rows' headers. A ``folded`` table opens on a click.
     """
 
     caption: str
@@ -69,15 +69,15 @@ class Table:
     headings: Sequence[Heading]
     rows: Sequence[Row]
     families: Sequence[str] = ()
+    folded: bool = False
 
 
 @frozen
 class Picture:
-    """A figure: its file's ``name`` without ending, and the SVG that is written into the page."""
+    """A figure: its files' ``name`` without ending, and the SVG that goes into the page."""
 
     name: str
     caption: str
-    alt: str
     svg: Markup
 
 

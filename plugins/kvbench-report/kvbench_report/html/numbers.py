@@ -2,135 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kvbench_report.display import NOTHING, Display
+from kvbench_report.display import ARROWS, NOTHING
 from kvbench_report.figures.style import looks
 from kvbench_report.html.blocks import Cell, Heading, Row, Section, Table, Text
 from kvbench_report.html.page import colour
-from kvbench_report.results import Floats
 from kvbench_report.stats import Estimate, differences, estimates
 from kvbench_report.subject import Subject
 
-HIDDEN = ("generation_peak_bytes", "decoding_peak_bytes", "encode_s", "decode_s")
-ARROWS = {"higher": "\u2191", "lower": "\u2193"}
 SAME = "\u2248 BF16"
+NO_INTERVALS = "One prompt gives no intervals; `kvbench run ... --prompts 5` adds more to this run."
+ABOUT_INTERVALS = (
+    "Means over prompts with 95 % bootstrap intervals. The same prompts are drawn for every method, "
+    "so differences to BF16 are paired by prompt. Where the interval of the difference contains 0 "
+    f"there is the mark {SAME}: these prompts do not distinguish the method from BF16. Intervals "
+    "over few prompts are rather too narrow, and none is widened for the number of comparisons."
+)
 
 
-def main_table(subject: Subject) -> Section:
-    """Every method's one number for each column."""
-    columns = [name for name in subject.columns if name not in HIDDEN]
-    levels = {name: subject.results.level(name) for name in columns}
-    displays = {name: subject.display(name) for name in columns}
-    rows = [
-        _row(subject, row, [
-            Cell(str(row + 1), row + 1),
-            Cell(subject.families[method.name]),
-            *(_cell(displays[name], levels[name][row]) for name in columns),
-            _relative(subject, row),
-            Cell(f"{method.prompts}", method.prompts, f"{method.failed} failed" if method.failed else ""),
-        ])
-        for row, method in enumerate(subject.results.methods)
-    ]  # fmt: skip
-    headings = [
-        Heading("#", "the method's number in the figures"),
-        Heading("family", numeric=False),
-        *(_heading(subject, name) for name in columns),
-        Heading("x BF16", "runtime over the BF16 runtime: mean over common prompts"),
-        Heading("prompts", "prompts that gave figures"),
-    ]
-    families = list(dict.fromkeys(subject.families.values()))
-    caption = "Means over prompts, peaks the highest of all prompts; a heading sorts."
-    return Section(
-        "methods", "Methods", [Table(caption, "method", headings, rows, families)]
-    )
+def method_row(subject: Subject, row: int, cells: Sequence[Cell]) -> Row:
+    """A table's line for a method, with its family's colour."""
+    name = subject.results.names[row]
+    family = subject.families[name]
+    return Row(name, cells, family, colour(looks([family])[family].colour))
 
 
-def _heading(subject: Subject, column: str) -> Heading:
+def column_heading(subject: Subject, column: str) -> Heading:
+    """A column's name, unit and direction."""
     display = subject.display(column)
     return Heading(
         f"{display.title} {ARROWS[display.better]}", subject.results.columns[column].summary
     )
 
 
-def _row(subject: Subject, row: int, cells: list[Cell]) -> Row:
-    method = subject.results.methods[row].name
-    family = subject.families[method]
-    return Row(method, cells, family, colour(looks([family])[family].colour))
+def column_cell(subject: Subject, column: str, row: int) -> Cell:
+    """A method's one number in a column."""
+    value = float(subject.results.level(column)[row])
+    return Cell(subject.display(column).text(value), None if np.isnan(value) else value)
 
 
-def _cell(display: Display, value: float, mark: str = "") -> Cell:
-    if np.isnan(value):
-        return Cell(NOTHING)
-    return Cell(display.text(value), float(value), mark)
+def main_table(subject: Subject) -> Section:
+    """Every method's one number for each column."""
+    columns = subject.main_columns
+    rows = [
+        method_row(
+            subject,
+            row,
+            [
+                Cell(str(row + 1), row + 1),
+                Cell(subject.families[method.name]),
+                *(column_cell(subject, name, row) for name in columns),
+                _relative(subject, row),
+                Cell(
+                    str(method.prompts),
+                    method.prompts,
+                    f"{method.failed} failed" if method.failed else "",
+                ),
+            ],
+        )
+        for row, method in enumerate(subject.results.methods)
+    ]
+    headings = [
+        Heading("#", "the method's number in the figures"),
+        Heading("family", numeric=False),
+        *(column_heading(subject, name) for name in columns),
+        Heading("x BF16", "runtime over that of BF16 on the same prompt, mean"),
+        Heading("prompts", "prompts that gave figures"),
+    ]
+    families = list(dict.fromkeys(subject.families.values()))
+    caption = "Means over prompts; peaks are the highest of all prompts. A heading sorts."
+    return Section(
+        "methods", "Methods", [Table(caption, "method", headings, rows, families=families)]
+    )
 
 
 def _relative(subject: Subject, row: int) -> Cell:
     reference = subject.results.reference
     if reference is None:
         return Cell(NOTHING)
-    runtimes: Floats = subject.results.values["runtime_s"]
+    runtimes = subject.results.values["runtime_s"]
     ratios = runtimes[row] / runtimes[reference]
     known = ratios[np.isfinite(ratios)]
     return Cell(f"{known.mean():.2f}", float(known.mean())) if known.size else Cell(NOTHING)
 
 
 def statistics(subject: Subject) -> Section:
-    """Means with intervals, differences to the reference paired by prompt."""
-    reference = subject.results.reference
+    """Means with intervals, and differences to the reference paired by prompt."""
     if len(subject.results.prompts) < 2:
-        why = "One prompt gives no intervals; generate more with `kvbench run ... --prompts`."
-        return Section("statistics", "Statistics", [Text(why)])
-    columns = [
-        name
-        for name in subject.columns
-        if name not in HIDDEN and subject.results.columns[name].over_prompts == "mean"
-    ]
-    tables = [
-        Table(
-            f"{subject.display(name).title}: {subject.results.columns[name].summary}",
-            "method",
-            [Heading("mean"), Heading("95 % interval"), Heading("minus BF16"),
-             Heading("95 % interval"), Heading("", numeric=False), Heading("prompts")],
-            list(_estimated(subject, name, reference)),
-        )
-        for name in columns
-    ]  # fmt: skip
-    about = (
-        "Means over prompts with 95 % bootstrap intervals; the same prompts are drawn for every "
-        "method, so differences to BF16 are paired. A difference whose interval contains 0 is "
-        f"marked {SAME}: these prompts do not distinguish the method from BF16. Intervals over few "
-        "prompts are rather too narrow, and none is widened for the number of comparisons."
+        return Section("statistics", "Statistics", [Text(NO_INTERVALS)])
+    columns = [name for name in subject.varying_columns if name in subject.main_columns]
+    whole = Table(
+        "Mean and 95 % interval",
+        "method",
+        [column_heading(subject, name) for name in columns],
+        [
+            method_row(subject, row, cells)
+            for row, cells in enumerate(zip(*(_means(subject, c) for c in columns), strict=True))
+        ],
     )
-    return Section("statistics", "Statistics", [Text(about), *tables])
+    single = [
+        Table(
+            f"{subject.display(name).title}: differences to BF16",
+            "method",
+            [
+                Heading("mean"),
+                Heading("minus BF16"),
+                Heading("95 % interval"),
+                Heading("", numeric=False),
+                Heading("prompts"),
+            ],
+            list(_differences(subject, name)),
+            folded=True,
+        )
+        for name in subject.varying_columns
+        if subject.results.reference is not None
+    ]
+    return Section("statistics", "Statistics", [Text(ABOUT_INTERVALS), whole, *single])
 
 
-def _estimated(subject: Subject, column: str, reference: int | None) -> Iterator[Row]:
+def _means(subject: Subject, column: str) -> Iterator[Cell]:
     display = subject.display(column)
+    for row, level in enumerate(estimates(subject.results, column)):
+        same = _indistinct(subject, column)[row]
+        yield Cell(display.interval(level), level.value, SAME if same else "")
+
+
+def _indistinct(subject: Subject, column: str) -> list[bool]:
+    """Which methods' differences to the reference may be 0; never the reference itself."""
+    reference = subject.results.reference
+    if reference is None:
+        return [False] * len(subject.results.methods)
+    found = differences(subject.results, column, reference)
+    return [bool(each.contains_zero) and row != reference for row, each in enumerate(found)]
+
+
+def _differences(subject: Subject, column: str) -> Iterator[Row]:
+    display, reference = subject.display(column), subject.results.reference
+    assert reference is not None
     levels = estimates(subject.results, column)
-    minus = [Estimate(None)] * len(levels)
-    if reference is not None:
-        minus = differences(subject.results, column, reference)
-    for row, (level, difference) in enumerate(zip(levels, minus, strict=True)):
-        same = difference.contains_zero and row != reference
-        own = row == reference
-        yield _row(
+    found = differences(subject.results, column, reference)
+    marks = _indistinct(subject, column)
+    for row, (level, difference) in enumerate(zip(levels, found, strict=True)):
+        shown = Estimate(None) if row == reference else difference
+        yield method_row(
             subject,
             row,
             [
                 Cell(display.text(level.value), level.value),
-                Cell(_interval(display, level), level.low),
-                Cell(NOTHING) if own else Cell(display.text(difference.value, signed=True), difference.value),
-                Cell(NOTHING) if own else Cell(_interval(display, difference, signed=True), difference.low),
-                Cell(SAME if same else ""),
+                Cell(display.text(shown.value, signed=True), shown.value),
+                Cell(_bounds(shown, subject, column), shown.low),
+                Cell(SAME if marks[row] else ""),
                 Cell(str(level.n), level.n),
             ],
         )
 
 
-def _interval(display: Display, estimate: Estimate, signed: bool = False) -> str:
+def _bounds(estimate: Estimate, subject: Subject, column: str) -> str:
+    display = subject.display(column)
     if estimate.low is None:
         return NOTHING
-    return f"[{display.text(estimate.low, signed)}, {display.text(estimate.high, signed)}]"
+    return f"[{display.text(estimate.low, True)}, {display.text(estimate.high, True)}]"

@@ -61,10 +61,7 @@ def colour(value: str) -> str:
 def _palette() -> str:
     light = "".join(f"{colour(value)[4:-1]}:{value};" for value in DARK)
     dark = "".join(f"{colour(value)[4:-1]}:{other};" for value, other in DARK.items())
-    return (
-        f":root{{{light}}}\n"
-        f"@media screen and (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
-    )
+    return f":root{{{light}}}\n@media screen and (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
 
 
 def _own(name: str) -> str:

@@ -35,8 +35,12 @@ for (const heading of document.querySelectorAll("thead th")) {
   button.addEventListener("click", () => sort(heading.closest("table"), heading));
 }
 
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+});
+
 for (const form of document.querySelectorAll("form.filter")) {
-  const rows = [...form.parentElement.querySelectorAll("tbody tr")];
+  const rows = [...form.nextElementSibling.querySelectorAll("tbody tr")];
   const [search, select, output] = ["input", "select", "output"].map((tag) => form.querySelector(tag));
   const update = () => {
     const wanted = search.value.trim().toLowerCase();

@@ -1,0 +1,1 @@
+"""Which figures a run gets, with words for those who cannot see them."""
