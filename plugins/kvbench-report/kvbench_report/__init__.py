@@ -11,6 +11,11 @@ def kvbench_commands() -> list[CommandSpec]:
     """The analyses."""
     return [
         CommandSpec(
+            name="report",
+            summary="Write a page, figures and tables of a run.",
+            target="kvbench_report.cli.report:report",
+        ),
+        CommandSpec(
             name="frontier",
             summary="Say which methods no other beats, and who dominates the others.",
             target="kvbench_report.cli.frontier:frontier",

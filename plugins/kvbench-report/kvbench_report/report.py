@@ -36,6 +36,7 @@ def write_report(
         KvbenchError: there is no run, it has no such prompt or method, or nothing can be written.
     """
     subject = Subject.read(root)
+    shown = list(sheets(subject, prompts, methods))  # first, as it may refuse
     folder = _Folder(out)
     found = {name: frontier(subject.results, name) for name in FRONTIERS}
     with styled():
@@ -51,7 +52,7 @@ def write_report(
             statistics(subject),
             Section("drift", "Drift", folder.draw(drift(subject))),
             Section("memory", "Memory over the rollout", folder.draw(traces(subject))),
-            Section("frames", "Frames", folder.draw(sheets(subject, prompts, methods))),
+            Section("frames", "Frames", folder.draw(shown)),
             failures(subject),
             provenance(subject),
         ]

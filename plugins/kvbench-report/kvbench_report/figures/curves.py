@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from kvbench_report.figures.ends import number_ends
 from kvbench_report.figures.key import Named, draw_key
-from kvbench_report.figures.style import GRID, Look, looks
+from kvbench_report.figures.style import FAINT, Look, looks
 
 WIDTH = 8.8
 COLUMNS = 3
@@ -74,7 +74,7 @@ def _fill(axes: Axes, family: str, lines: Sequence[Curve], look: Look) -> None:
         if line.reference:
             axes.plot(line.x, line.y, color=looks([])["BF16"].colour, lw=1.1, zorder=3)
         elif line.family != family:
-            axes.plot(line.x, line.y, color=GRID, lw=0.7, zorder=1)
+            axes.plot(line.x, line.y, color=FAINT, lw=0.6, zorder=1)
     for line, dash in zip(mine, cycle(DASHES)):
         marker = "o" if len(line.x) == 1 else None
         axes.plot(line.x, line.y, color=look.colour, lw=1.3, ls=dash, marker=marker, ms=4, zorder=4)

@@ -12,6 +12,7 @@ from attrs import frozen
 INK = "#1b1f24"
 MUTED = "#6b7280"
 GRID = "#e1e4e8"
+FAINT = "#c6ccd4"
 PAPER = "#ffffff"
 BASE_FONT = 8.5
 
@@ -19,6 +20,7 @@ DARK: Mapping[str, str] = {
     INK: "#e8eaed",
     MUTED: "#9aa3af",
     GRID: "#30363d",
+    FAINT: "#464d57",
     PAPER: "#15181d",
     "#0f6fb8": "#5aa9e6",
     "#d1500b": "#f28e55",

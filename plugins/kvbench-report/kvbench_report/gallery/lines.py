@@ -16,7 +16,7 @@ from kvbench_report.gallery.plates import Absent, Drawing, Plate
 from kvbench_report.results import MethodInfo
 from kvbench_report.subject import Subject
 
-TIME = "share of the generation's time"
+TIME = "normalised time"
 
 
 def traces(subject: Subject) -> Iterator[Drawing]:
@@ -100,7 +100,7 @@ def _drift(subject: Subject, column: str, lines: Sequence[Curve]) -> Plate:
         f"{title}, mean over prompts; the right end is drift-last",
         f"{title}: one panel for each family, {len(lines)} methods. The last values and slopes "
         "are in the tables.",
-        partial(curves, title, "frames", display.title, lines),
+        partial(curves, title, "first frames", display.title, lines),
     )
 
 

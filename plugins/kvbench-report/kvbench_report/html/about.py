@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kvbench_core.report.formats import STATES
-from kvbench_core.run.records import Environment, GitState, Session
+from kvbench_core.run.records import SYSTEMS_ONLY, Environment, GitState, Session
 from kvbench_report.html.blocks import (
     Block,
     Facts,
@@ -35,6 +35,7 @@ def _facts(subject: Subject) -> Iterator[tuple[str, str]]:
     yield "suite", f"{settings['suite']}, {_count(len(results.prompts), 'prompt')}"
     yield "methods", str(len(results.methods))
     yield "length", f"{settings['latent frames']} latent frames"
+    yield "weights", manifest.request.weights or "-"
     videos = {f"{v.frames} frames, {v.width} x {v.height}, {v.fps:g} per second"
               for v in (record.video for record in subject.found.records) if v}  # fmt: skip
     yield "videos", "; ".join(sorted(videos)) or "none"
@@ -43,8 +44,14 @@ def _facts(subject: Subject) -> Iterator[tuple[str, str]]:
         yield name, settings[name] or "-"
     yield "kvbench", settings.get("kvbench-core", "-")
     yield "revision", "; ".join(_revisions(subject)) or "installed packages, no checkout"
-    yield "made", f"{manifest.sessions[0].started} to {manifest.sessions[-1].finished or '-'}"
+    started, finished = manifest.sessions[0].started, manifest.sessions[-1].finished
+    yield "made", f"{_minute(started)} to {_minute(finished) if finished else '-'} UTC"
     yield "state", STATES[manifest.status]
+
+
+def _minute(time: str) -> str:
+    """An ISO 8601 time without what nobody reads."""
+    return time[:16].replace("T", " ")
 
 
 def _count(n: int, thing: str) -> str:
@@ -65,15 +72,34 @@ def _revision(git: GitState) -> str:
 
 def _warnings(subject: Subject) -> Iterator[Block]:
     results = subject.results
+    if subject.found.manifest.request.systems_only:
+        yield Text(f"{SYSTEMS_ONLY.capitalize()}.")
     if results.reference is None:
         yield Text("There is no BF16 cell, so nothing is compared with the uncompressed cache.")
     if len(results.prompts) == 1:
         yield Text("One prompt gives no intervals: differences may be chance.")
     if results.failures:
         yield Text(f"{_count(len(results.failures), 'failure')} below; figures leave them out.")
-    for name, values in results.settings.items():
-        if ", " in values and name not in ("prompts",):
-            yield Text(f"Cells were made with more than one {name}: {values}.")
+    for name, values in _differing(subject):
+        yield Text(f"Cells were made with more than one {name}: {', '.join(values)}.")
+
+
+def _differing(subject: Subject) -> Iterator[tuple[str, list[str]]]:
+    """What should be the same for all cells and is not."""
+    records, environments = subject.found.records, _environments(subject)
+    facts = {
+        "device": [each.device for each in environments],
+        "kernel": [record.kernel for record in records],
+        "number of threads": [str(each.threads) for each in environments],
+        "revision": _revisions(subject),
+    }
+    for package in dict.fromkeys(name for each in environments for name in each.packages):
+        facts[f"version of {package}"] = [
+            each.packages.get(package, "none") for each in environments
+        ]
+    for name, values in facts.items():
+        if len(set(values)) > 1:
+            yield name, sorted(set(values))
 
 
 def failures(subject: Subject) -> Section:
@@ -117,7 +143,7 @@ def _sessions(sessions: list[Session]) -> Table:
             cells(
                 each.finished or "-",
                 each.status,
-                " ".join(f"--{name} {value}" for name, value in each.given.items()),
+                " ".join(f"{name}={value}" for name, value in each.given.items()),
                 f"{each.environment.platform}, Python {each.environment.python}",
                 str(each.environment.threads),
                 _revision(each.environment.git) if each.environment.git else "-",

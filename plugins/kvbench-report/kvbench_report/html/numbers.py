@@ -16,10 +16,11 @@ from kvbench_report.subject import Subject
 SAME = "\u2248 BF16"
 NO_INTERVALS = "One prompt gives no intervals; `kvbench run ... --prompts 5` adds more to this run."
 ABOUT_INTERVALS = (
-    "Means over prompts with 95 % bootstrap intervals. The same prompts are drawn for every method, "
-    "so differences to BF16 are paired by prompt. Where the interval of the difference contains 0 "
-    f"there is the mark {SAME}: these prompts do not distinguish the method from BF16. Intervals "
-    "over few prompts are rather too narrow, and none is widened for the number of comparisons."
+    "Means over prompts with 95 % bootstrap intervals. The same prompts are drawn for every "
+    "method, so differences to BF16 are paired by prompt. Where the interval of the difference "
+    f"contains 0 there is the mark {SAME}: these prompts do not distinguish the method from "
+    "BF16. Intervals over few prompts are rather too narrow, and none is widened for the number "
+    "of comparisons."
 )
 
 

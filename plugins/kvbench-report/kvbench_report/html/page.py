@@ -18,6 +18,7 @@ TEMPLATES = "html/template"
 TAG = re.compile(r"<[^>]*>")
 ID = re.compile(r'( id="|xlink:href="#|url\(#)')
 COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+CODE = re.compile(r"`([^`]+)`")
 ROLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"}
 
 
@@ -30,6 +31,7 @@ def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["prose"] = _prose
     script = _own("table.js")
     return environment.get_template("page.html").render(
         title=title,
@@ -51,6 +53,11 @@ def inline(svg: str, name: str, alt: str) -> Markup:
 def _adapted(tag: str, name: str) -> str:
     tag = ID.sub(rf"\g<1>{name}-", tag)
     return COLOUR.sub(lambda match: colour(match[0]) if match[0] in DARK else match[0], tag)
+
+
+def _prose(text: str) -> Markup:
+    """A text with its `commands` set as code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped here
 
 
 def colour(value: str) -> str:
