@@ -37,7 +37,14 @@ def sync(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """The test suites of the core and of every member (under 10 minutes on 2 cores)."""
     sync(session, "test")
-    args = session.posargs or ["-m", "not slow and not gpu", "-n", "2", "--dist", "worksteal"]
+    args = session.posargs or [
+        "-m",
+        "not slow and not gpu and not browser",
+        "-n",
+        "2",
+        "--dist",
+        "worksteal",
+    ]
     session.run("pytest", *args, env=ONE_THREAD)
 
 
@@ -53,6 +60,13 @@ def gpu(session: nox.Session) -> None:
     """Tests that need a CUDA device."""
     sync(session, "test")
     session.run("pytest", "-m", "gpu", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Tests in a headless Chromium, which has to be installed (on Debian: the package chromium)."""
+    sync(session, "test", "browser")
+    session.run("pytest", "-m", "browser", *session.posargs)
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Puts `made_runs` on the path."""
+"""Puts `made_runs` and `reports` on the path."""
 
 from __future__ import annotations
 
