@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
@@ -37,6 +38,16 @@ class Finding:
     subject: str
     ok: bool
     detail: str
+
+
+@frozen(kw_only=True)
+class WeightFile:
+    """A file that a generator needs; ``path`` is where it was found, ``bytes`` its known size."""
+
+    name: str
+    source: str
+    bytes: int | None
+    path: Path | None
 
 
 class Backend(ABC):
@@ -91,6 +102,20 @@ class Backend(ABC):
                 f"cannot generate {frames} latent frames: chunks have {chunk} and positions end "
                 f"at {self.max_frames}; the nearest possible number is {nearest}"
             )
+
+    def weight_files(self) -> Sequence[WeightFile]:
+        """What has to be downloaded, the largest part of it first; nothing if it is built in."""
+        return ()
+
+    def fetch_weights(self, folder: Path | None, say: Callable[[str], None]) -> None:
+        """Download what is missing, into ``folder`` or where :meth:`load` looks by itself.
+
+        ``say`` gets a line for each file.
+
+        Raises:
+            BackendError: a file cannot be had, or is not what was published.
+        """
+        raise BackendError("this generator has its weights built in; there is nothing to fetch")
 
     def diagnose(self) -> Sequence[Finding]:
         """What ``kvbench doctor`` says about weights and libraries, without loading them."""

@@ -66,6 +66,7 @@ def kvbench_commands() -> list[CommandSpec]:
         _command("table", "Print the comparison table of a run."),
         _command("list", "Show what is installed: methods, backends, metrics, suites."),
         _command("budget", "Memory that methods need, without generating anything."),
+        _command("weights", "List and download the weights of video generators."),
         _command("doctor", "Say what this machine can do: devices, attention kernels, plugins."),
         _command("conformance", "Check that what is installed keeps the contract."),
     ]

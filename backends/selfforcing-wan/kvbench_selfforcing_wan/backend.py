@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from attrs import evolve
 
-from kvbench_core.backend import AUTO, SYNTHETIC, Backend, Finding, Generator
+from kvbench_core.backend import AUTO, SYNTHETIC, Backend, Finding, Generator, WeightFile
 from kvbench_core.errors import BackendError
 from kvbench_core.geometry import BF16_BYTES, CacheGeometry
-from kvbench_selfforcing_wan.config import TINY, WAN_1_3B, WanConfig
+from kvbench_selfforcing_wan.config import TINY, WanConfig
+from kvbench_selfforcing_wan.presets import PRESETS, Preset
 
 VAE_SCALE = 8
 """Pixels to a latent cell, in height and width."""
+VAE_DECODER_BYTES = 146_591_206
+"""In bf16, with its input convolution; the encoder is not needed on the device."""
 
 if TYPE_CHECKING:
+    from kvbench_selfforcing_wan.full.shelf import Shelf
     from kvbench_selfforcing_wan.tiny.generator import TinyGenerator
 
 
@@ -53,9 +58,10 @@ class WanBackend(Backend):
     def _parameters(self) -> int:
         from kvbench_selfforcing_wan.transformer import CausalWanTransformer
 
-        with torch.device("meta"):
-            model = CausalWanTransformer(self.config)
-        return sum(parameter.numel() for parameter in model.parameters())
+        with torch.device("meta"):  # layers are alike, and 30 take a while
+            model = CausalWanTransformer(evolve(self.config, layers=1))
+        one, layer = (sum(p.numel() for p in m.parameters()) for m in (model, model.blocks))
+        return one + (self.config.layers - 1) * layer
 
 
 class TinyBackend(WanBackend):
@@ -83,40 +89,98 @@ class TinyBackend(WanBackend):
 
 
 class FullBackend(WanBackend):
-    """Self-Forcing Wan2.1-T2V-1.3B."""
+    """A preset of the full-size transformer."""
 
     default_suite = "moviegen"
 
-    def __init__(self, config: WanConfig = WAN_1_3B, weights: str = "self_forcing_dmd") -> None:
-        super().__init__(config)
-        self.weights = weights
-        rows, columns = config.latent_size
+    def __init__(
+        self,
+        name: str,
+        preset: Preset,
+        *,
+        config: WanConfig | None = None,
+        synthetic: bool = False,
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__(config or preset.config)
+        self.name, self.preset, self.folder = name, preset, folder
+        self.max_frames = preset.max_frames
+        self.weights = SYNTHETIC if synthetic else f"{preset.checkpoint.name}:{preset.key}"
+        rows, columns = self.config.latent_size
         self.resolution = (VAE_SCALE * columns, VAE_SCALE * rows)
 
     def configured(
         self, *, weights: str = AUTO, resolution: tuple[int, int] | None = None
     ) -> FullBackend:
-        config = self.config if resolution is None else _resized(self.config, resolution)
-        return FullBackend(config, SYNTHETIC if weights == SYNTHETIC else self.weights)
+        config = self.config if resolution is None else resized(self.config, resolution)
+        return FullBackend(
+            self.name,
+            self.preset,
+            config=config,
+            synthetic=weights == SYNTHETIC,
+            folder=None if weights in (AUTO, SYNTHETIC) else Path(weights),
+        )
 
     def video_frames(self, frames: int) -> int:
         return 4 * frames - 3
 
+    def resident_bytes(self, frames: int) -> Mapping[str, int]:
+        return {**super().resident_bytes(frames), "VAE decoder weights": VAE_DECODER_BYTES}
+
     def load(self, device: torch.device) -> Generator:
         from kvbench_selfforcing_wan.full.generator import synthetic
+        from kvbench_selfforcing_wan.full.load import load
 
         if self.weights == SYNTHETIC:
             return synthetic(self.config, device)
-        raise BackendError(
-            "wan-1.3b cannot load its checkpoint in this version; measure memory and time with "
-            "--weights synthetic"
-        )
+        return load(self.name, self.preset, self.config, self._shelf(), device)
+
+    def weight_files(self) -> Sequence[WeightFile]:
+        shelf = self._shelf()
+        return [
+            WeightFile(name=file.path, source=file.repo, bytes=file.bytes, path=shelf.find(file))
+            for file in self.preset.files
+        ]
+
+    def fetch_weights(self, folder: Path | None, say: Callable[[str], None]) -> None:
+        from kvbench_selfforcing_wan.full.fetch import fetch
+
+        say(f"{self.preset.checkpoint.repo}: weights under {self.preset.licence}")
+        fetch(self.preset.files, folder, say)
 
     def diagnose(self) -> Sequence[Finding]:
-        return (Finding("checkpoint", False, "not loadable in this version; `budget` works"),)
+        from kvbench_selfforcing_wan.full.extra import missing_libraries
+        from kvbench_selfforcing_wan.full.shelf import sizes
+
+        try:
+            shelf = self._shelf()
+        except BackendError as error:
+            return (Finding("weights", False, str(error)),)
+        lacking = shelf.missing(self.preset.files)
+        where = shelf.places()
+        findings = [
+            Finding(
+                "weights",
+                not lacking,
+                f"{sizes(lacking)} missing, looked in {where}; `kvbench weights fetch {self.name}`"
+                if lacking
+                else f"all found in {where}",
+            )
+        ]
+        if libraries := missing_libraries():
+            remedy = "pip install 'kvbench-selfforcing-wan[wan]'"
+            findings.append(
+                Finding("libraries", False, f"{', '.join(libraries)} missing; {remedy}")
+            )
+        return findings
+
+    def _shelf(self) -> Shelf:
+        from kvbench_selfforcing_wan.full.shelf import Shelf
+
+        return Shelf.of(self.folder)
 
 
-def _resized(config: WanConfig, resolution: tuple[int, int]) -> WanConfig:
+def resized(config: WanConfig, resolution: tuple[int, int]) -> WanConfig:
     """The same model for videos of another size.
 
     Raises:
@@ -138,6 +202,19 @@ def tiny() -> TinyBackend:
     return TinyBackend()
 
 
-def wan_1_3b() -> FullBackend:
-    """The full-size generator."""
-    return FullBackend()
+def full(name: str) -> FullBackend:
+    """A preset by name."""
+    return FullBackend(name, PRESETS[name])
+
+
+wan_1_3b = partial(full, "wan-1.3b")
+self_forcing_sid = partial(full, "self-forcing-sid")
+self_forcing_sid_v2 = partial(full, "self-forcing-sid-v2")
+self_forcing_gan = partial(full, "self-forcing-gan")
+causvid = partial(full, "causvid")
+causvid_4step = partial(full, "causvid-4step")
+longlive = partial(full, "longlive")
+causal_forcing = partial(full, "causal-forcing")
+causal_forcing_framewise = partial(full, "causal-forcing-framewise")
+causal_forcing_2step = partial(full, "causal-forcing-2step")
+causal_forcing_1step = partial(full, "causal-forcing-1step")

@@ -13,7 +13,7 @@ from kvbench_core.backend import Generator
 from kvbench_core.errors import BackendError
 from kvbench_core.registry import build_registry
 from kvbench_core.session import CacheSession
-from kvbench_selfforcing_wan.backend import FullBackend
+from kvbench_selfforcing_wan.backend import wan_1_3b
 from kvbench_selfforcing_wan.config import WAN_1_3B
 from kvbench_selfforcing_wan.full.generator import synthetic
 
@@ -64,18 +64,18 @@ def test_history_has_influence(generator: Generator) -> None:
 
 
 def test_full_size_weights_are_called_synthetic() -> None:
-    backend = FullBackend().configured(weights="synthetic")
+    backend = wan_1_3b().configured(weights="synthetic")
     assert backend.weights == "synthetic"
-    assert FullBackend().weights != "synthetic"
+    assert wan_1_3b().weights != "synthetic"
 
 
 def test_a_resolution_sets_the_tokens_per_frame() -> None:
-    backend = FullBackend().configured(resolution=(640, 384))
+    backend = wan_1_3b().configured(resolution=(640, 384))
     assert backend.geometry().grid == (24, 40)
     assert backend.resolution == (640, 384)
-    assert backend.resident_bytes(21)["latents"] < FullBackend().resident_bytes(21)["latents"]
+    assert backend.resident_bytes(21)["latents"] < wan_1_3b().resident_bytes(21)["latents"]
 
 
 def test_an_impossible_resolution_is_refused_with_the_nearest() -> None:
     with pytest.raises(BackendError, match="nearest size is 848x480"):
-        FullBackend().configured(resolution=(850, 480))
+        wan_1_3b().configured(resolution=(850, 480))

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from kvbench_core.errors import BackendError
+
+LIBRARIES = ("diffusers", "transformers", "huggingface_hub", "ftfy")
+
+
+def missing_libraries() -> list[str]:
+    """Those that are not installed."""
+    return [name for name in LIBRARIES if find_spec(name) is None]
 
 
 def require(module: str) -> ModuleType:
