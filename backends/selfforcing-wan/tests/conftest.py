@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from kvbench_selfforcing_wan.config import WanConfig
 from kvbench_selfforcing_wan.transformer import CausalWanTransformer, TextContext
+
+sys.path.insert(0, str(Path(__file__).parent))  # for wan_files.py, which is no package
 
 SMALL = WanConfig(
     name="small",

@@ -11,10 +11,10 @@ from torch import Tensor
 from kvbench_core.backend import Decoder, Generator, OnChunk
 from kvbench_core.session import CacheSession
 from kvbench_selfforcing_wan.config import WanConfig
-from kvbench_selfforcing_wan.full.extra import require
+from kvbench_selfforcing_wan.full.checkpoint import on_meta
 from kvbench_selfforcing_wan.full.synthetic import fill
 from kvbench_selfforcing_wan.full.text import SyntheticText, TextFeatures
-from kvbench_selfforcing_wan.full.vae import WanVAE
+from kvbench_selfforcing_wan.full.vae import WanVAE, new_vae
 from kvbench_selfforcing_wan.noise import NoiseStreams
 from kvbench_selfforcing_wan.rollout import Rollout
 from kvbench_selfforcing_wan.rope import TemporalRotation
@@ -67,16 +67,13 @@ def synthetic(
     config: WanConfig, device: torch.device, dtype: torch.dtype = torch.bfloat16
 ) -> WanGenerator:
     """Random weights, text features and VAE at the size of ``config``."""
-    with torch.device("meta"):
-        transformer = CausalWanTransformer(config)
+    transformer = on_meta(lambda: CausalWanTransformer(config))
     fill(transformer, device, dtype)
     return WanGenerator(transformer, SyntheticText(config), lambda: _synthetic_vae(device, dtype))
 
 
 def _synthetic_vae(device: torch.device, dtype: torch.dtype) -> WanVAE:
-    library = require("diffusers")
-    with torch.device("meta"):
-        model = library.AutoencoderKLWan()
+    model = new_vae()
     model.encoder = None  # only decoding is needed
     fill(model, device, dtype, seed=1)
     return WanVAE(model)

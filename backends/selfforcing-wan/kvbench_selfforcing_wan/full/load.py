@@ -22,7 +22,7 @@ from kvbench_selfforcing_wan.full.extra import require
 from kvbench_selfforcing_wan.full.generator import WanGenerator
 from kvbench_selfforcing_wan.full.shelf import Shelf, sizes
 from kvbench_selfforcing_wan.full.text import EncodedText, checked_encoder, place_encoder
-from kvbench_selfforcing_wan.full.vae import WanVAE
+from kvbench_selfforcing_wan.full.vae import WanVAE, new_vae
 from kvbench_selfforcing_wan.presets import TEXT_ENCODER, VAE, Preset
 from kvbench_selfforcing_wan.transformer import CausalWanTransformer
 
@@ -66,29 +66,37 @@ def vae_loader(shelf: Shelf) -> Callable[[torch.device], WanVAE]:
         model = _from_folder(diffusers.AutoencoderKLWan, found(folder))
         return lambda device: WanVAE(model.to(device))
     utilities = require("diffusers.loaders.single_file_utils")
-    model = on_meta(diffusers.AutoencoderKLWan)
+    model = new_vae()
     weights = utilities.convert_wan_vae_to_diffusers(open_file(path))
     check(model, weights, path)
     return lambda device: WanVAE(assign(model, weights, device, torch.bfloat16))
 
 
 def encoder_opener(shelf: Shelf, device: torch.device) -> Callable[[], tuple[Any, Any]]:
-    """Check the text encoder's weights; what is returned makes tokenizer and encoder.
+    """Check the text encoder's weights and open the tokenizer; what is returned makes tokenizer and encoder.
 
     The encoder works on the device if there is room for it, and else on the CPU.
     """
     transformers = require("transformers")
     folder, path = shelf.find_folder("text_encoder"), shelf.find(TEXT_ENCODER)
     weights = checked_encoder(path) if path else None
+    tokenizer = _tokenizer(found(shelf.tokenizer()))
 
     def open_encoder() -> tuple[Any, Any]:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(found(shelf.tokenizer()))
         place = device if _has_room(device) else torch.device("cpu")
         if weights is not None:
             return tokenizer, place_encoder(weights, place)
         return tokenizer, _from_folder(transformers.UMT5EncoderModel, found(folder)).to(place)
 
     return open_encoder
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        return require("transformers").AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).partition("\n")[0]
+        raise BackendError(f"{folder} cannot be loaded as a tokenizer: {first}") from error
 
 
 def _has_room(device: torch.device) -> bool:

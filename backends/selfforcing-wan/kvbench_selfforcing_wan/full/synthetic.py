@@ -15,11 +15,12 @@ BIAS = 0.02
 def fill(model: nn.Module, device: torch.device, dtype: torch.dtype, seed: int = 0) -> nn.Module:
     """Give a model on the meta device random parameters; the same for the same kind of device."""
     generator = torch.Generator(device).manual_seed(seed)
-    weights = {
-        name: _random(name, parameter, generator, dtype)
+    made = {
+        id(parameter): _random(name, parameter, generator, dtype)
         for name, parameter in model.named_parameters()
     }
-    model.load_state_dict(weights, assign=True)
+    names = model.named_parameters(remove_duplicate=False)  # tied ones have several
+    model.load_state_dict({name: made[id(p)] for name, p in names}, assign=True)
     return model.eval().requires_grad_(False)
 
 

@@ -12,7 +12,17 @@ import torch
 from torch import Tensor
 
 from kvbench_core.backend import Decoder
+from kvbench_selfforcing_wan.full.checkpoint import on_meta
 from kvbench_selfforcing_wan.full.extra import require
+
+VAE_CONFIG = {"base_dim": 96, "z_dim": 16}
+"""``AutoencoderKLWan`` of Wan2.1; the rest are the library's defaults."""
+
+
+def new_vae() -> Any:
+    """An ``AutoencoderKLWan`` on the meta device."""
+    kind = require("diffusers").AutoencoderKLWan
+    return on_meta(lambda: kind(**VAE_CONFIG))
 
 
 class WanVAE:
