@@ -81,11 +81,12 @@ def gather(x: Tensor, chosen: Tensor, group_tokens: int) -> SparsePlanes:
         counts = x.new_empty((x.shape[0], groups), dtype=integers)
         return SparsePlanes(counts, counts.new_empty(0), x.new_empty(0, dtype=torch.float16))
     cells = pad(chosen, (0, 0, 0, 0, 0, missing)) if missing else chosen
-    batch, group, place = cells.view(x.shape[0], groups, elements).nonzero(as_tuple=True)
-    counts = torch.bincount(batch * groups + group, minlength=x.shape[0] * groups)
+    cells = cells.view(x.shape[0], groups, elements)
+    batch, group, place = cells.nonzero(as_tuple=True)
+    values = x.flatten(1)[batch, group * elements + place]
     # In float32, because the largest fp16 number is no bf16 number.
-    values = x[chosen].float().clamp_(-LARGEST_VALUE, LARGEST_VALUE).half()
-    return SparsePlanes(counts.view(x.shape[0], groups).to(integers), place.to(integers), values)
+    values = values.float().clamp_(-LARGEST_VALUE, LARGEST_VALUE).half()
+    return SparsePlanes(cells.sum(2).to(integers), place.to(integers), values)
 
 
 def scatter_(out: Tensor, planes: SparsePlanes, group_tokens: int) -> None:
