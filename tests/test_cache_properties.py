@@ -77,15 +77,19 @@ group_sizes = st.sampled_from([1, 2, 3, 4, 6, 16])
 some = settings(deadline=None, max_examples=60)
 
 
+def forgotten(store: TokenStore) -> int:
+    return store.tokens - sum(stop - start for start, stop in store.gap.outside(store.tokens))
+
+
 @some
 @given(
     groups=st.tuples(group_sizes, group_sizes),
-    actions=st.lists(st.tuples(st.sampled_from("adr"), st.integers(0, 40)), max_size=12),
+    actions=st.lists(st.tuples(st.sampled_from("adfr"), st.integers(0, 40)), max_size=12),
     data=st.data(),
 )
 def test_a_store_is_a_queue_of_tokens(groups, actions, data):
     store = TokenStore(KVCodec(key=Delta(groups[0]), value=Delta(groups[1])))
-    first = last = 0
+    first = last = begun = ended = 0
     for action, size in [*actions, ("r", 0)]:
         if action == "a" and size:
             store.append(numbered(last, last + size), numbered(last, last + size, add=500))
@@ -96,11 +100,21 @@ def test_a_store_is_a_queue_of_tokens(groups, actions, data):
             assert leaving == last - first or leaving % store.codec.group_tokens == 0
             store.drop_front(leaving)
             first += leaving
+        elif action == "f":
+            begun = begun if begun < ended else first + size % 7
+            ended = max(ended, begun + size)
+            store.forget(begun - first, ended - first)
+            inside = min(ended - first, store.coded_tokens) - max(begun - first, 0)
+            assert inside - forgotten(store) < 2 * store.codec.group_tokens
         assert store.tokens == last - first
         assert store.tokens - store.coded_tokens < store.codec.group_tokens
-        if store.tokens:
-            start = data.draw(st.integers(0, store.tokens - 1))
-            stop = data.draw(st.integers(start + 1, store.tokens))
+        held = store.gap.outside(store.tokens)
+        assert forgotten(store) <= max(0, min(ended, last) - max(begun, first))
+        assert forgotten(store) % store.codec.group_tokens == 0
+        if held:
+            run = data.draw(st.sampled_from(held))
+            start = data.draw(st.integers(run[0], run[1] - 1))
+            stop = data.draw(st.integers(start + 1, run[1]))
             k, v = torch.full((2, 1, stop - start, HEADS, DIM), -1.0)
             store.read(start, stop, k, v)
             assert torch.equal(k, numbered(first + start, first + stop))

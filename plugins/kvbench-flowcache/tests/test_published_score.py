@@ -12,6 +12,7 @@ import math
 import pytest
 import torch
 
+from kvbench_core.errors import CacheError
 from kvbench_core.geometry import CacheGeometry, Step
 from kvbench_core.integration import integrate
 from kvbench_core.registry import build_registry
@@ -179,3 +180,10 @@ def test_recency_is_what_is_left_when_old_frames_do_not_change():
     assert scores == sorted(scores)
     published = PublishedChange(alpha=0.0, beta=0.3).scores(12, torch.ones(12, 1))
     assert sorted(range(12), key=scores.__getitem__) == sorted(range(12), key=published.__getitem__)
+
+
+def test_the_mean_of_a_frame_out_of_reach_still_counts():
+    """``window()`` would free what is scored later."""
+    policy = build_registry().policy(f"FLOWCACHE_SOFT_PRUNE_INT4({PUBLISHED})+window()")
+    with pytest.raises(CacheError, match=r"with window\(\) use score='recency'"):
+        CacheSession(policy, GEOMETRY)
