@@ -25,4 +25,14 @@ def kvbench_commands() -> list[CommandSpec]:
             summary="Rank the methods that meet your limits; say why the others do not.",
             target="kvbench_report.cli.recommend:recommend",
         ),
+        CommandSpec(
+            name="compare",
+            summary="Set a run beside a published table, or beside another run.",
+            target="kvbench_report.cli.compare:compare",
+        ),
+        CommandSpec(
+            name="published",
+            summary="The published study's figures: tables, correlations, peaks explained.",
+            target="kvbench_report.cli.published:published",
+        ),
     ]

@@ -88,29 +88,29 @@ def bootstrap(values: Floats) -> list[Estimate]:
     ]
 
 
-def drawn_means(values: Floats, draws: int = RESAMPLES) -> Floats:
+def drawn_means(values: Floats, draws: int = RESAMPLES, seed: int = SEED) -> Floats:
     """Means of ``[row, prompt]`` over draws of prompts, ``[draw, row]``.
 
-    NaN where a draw has no prompt of the row, or a value is infinite.
+    NaN where a draw has no prompt of the row, or a value is infinite. Equal seeds draw alike.
     """
     known = ~np.isnan(values)
-    weights = _draws(values.shape[1])[:draws]
+    weights = _draws(values.shape[1], seed)[:draws]
     with np.errstate(invalid="ignore"):
         means: Floats = (weights @ np.where(known, values, 0.0).T) / (weights @ known.T)
     return means
 
 
-def drawn_levels(results: Results, column: str, draws: int = RESAMPLES) -> Floats:
+def drawn_levels(results: Results, column: str, draws: int = RESAMPLES, seed: int = SEED) -> Floats:
     """Each method's level over draws of prompts, ``[draw, method]``; a peak stays what it is."""
     if results.columns[column].over_prompts == "max" or not results.prompts:
         return np.tile(results.level(column), (draws, 1))
-    return drawn_means(results.values[column], draws)
+    return drawn_means(results.values[column], draws, seed)
 
 
 @lru_cache(maxsize=8)
-def _draws(prompts: int) -> Floats:
+def _draws(prompts: int, seed: int) -> Floats:
     """How often each prompt is in each draw, ``[draw, prompt]``."""
-    random = np.random.default_rng(SEED)
+    random = np.random.default_rng(seed)
     return random.multinomial(prompts, np.full(prompts, 1 / prompts), RESAMPLES).astype(np.float64)
 
 

@@ -22,6 +22,9 @@ published_option = click.option(
     type=click.Choice(BENCHMARKS),
     help="A table of the published study, instead of a run.",
 )
+benchmark_argument = click.argument(
+    "benchmark", type=click.Choice(BENCHMARKS), default="moviegen", required=False
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
