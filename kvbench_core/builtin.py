@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kvbench_core.hookspecs import hookimpl
-from kvbench_core.specs import CommandSpec, PartSpec, PolicySpec
+from kvbench_core.specs import CommandSpec, PartSpec, PolicySpec, SuiteSpec
 
 
 @hookimpl
@@ -58,6 +58,25 @@ def kvbench_policies() -> list[PolicySpec]:
 
 
 @hookimpl
+def kvbench_suites() -> list[SuiteSpec]:
+    """Suites of the field; their files are fetched, or named, by the user."""
+    return [
+        SuiteSpec(
+            name="moviegen",
+            family="published",
+            summary="MovieGenVideoBench, 1003 extended prompts (`kvbench suites fetch`)",
+            target="kvbench_core.prompt_files:moviegen",
+        ),
+        SuiteSpec(
+            name="storyeval",
+            family="published",
+            summary="StoryEval, 423 prompts of several events (`kvbench suites fetch`)",
+            target="kvbench_core.prompt_files:storyeval",
+        ),
+    ]
+
+
+@hookimpl
 def kvbench_commands() -> list[CommandSpec]:
     """The commands, in the order of the help."""
     return [
@@ -65,6 +84,7 @@ def kvbench_commands() -> list[CommandSpec]:
         _command("evaluate", "Score the videos of a run and print the table."),
         _command("table", "Print the comparison table of a run."),
         _command("list", "Show what is installed: methods, backends, metrics, suites."),
+        _command("suites", "List, show and fetch prompt suites."),
         _command("budget", "Memory that methods need, without generating anything."),
         _command("weights", "List and download the weights of video generators."),
         _command("doctor", "Say what this machine can do: devices, attention kernels, plugins."),

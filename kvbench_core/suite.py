@@ -9,11 +9,15 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import Attribute, field, frozen
 from attrs.validators import ge
 
 from kvbench_core.errors import KvbenchError, ParameterError
+
+if TYPE_CHECKING:
+    from kvbench_core.registry import Registry
 
 LONGEST_PROMPT = 20_000
 LONGEST_ID = 200
@@ -22,6 +26,10 @@ LARGEST_FILE_BYTES = 16 * 2**20
 
 class SuiteError(KvbenchError):
     """A suite or a prompt file makes no sense."""
+
+
+class SuiteUnavailableError(SuiteError):
+    """A suite's prompts are not on this machine. The message says how to get them."""
 
 
 @frozen(kw_only=True)
@@ -69,6 +77,17 @@ def prompt_digest(prompts: Iterable[Prompt]) -> str:
     """SHA-256 over places, ids and texts."""
     content = json.dumps([[prompt.index, prompt.id, prompt.text] for prompt in prompts])
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def find_suite(registry: Registry, name: str) -> Suite:
+    """The suite that ``name`` stands for: a prompt file, or what is installed under that name.
+
+    Raises:
+        KvbenchError: there is neither, or its prompts cannot be used.
+    """
+    path = Path(name)
+    is_file = path.suffix.lower() in READERS or path.is_file()
+    return read_suite(path) if is_file else registry.suite(name)
 
 
 def read_suite(path: Path) -> Suite:

@@ -14,7 +14,6 @@ from kvbench_core.specs import BackendSpec, MetricSpec, PolicySpec
 
 if TYPE_CHECKING:
     from kvbench_core.registry import Registry
-    from kvbench_core.suite import Suite
 
 DEFAULT_BACKEND = "tiny"
 DEFAULT_FAMILY = "RTN"
@@ -155,6 +154,7 @@ def run(
     from kvbench_core.run.plan import make_plan
     from kvbench_core.run.runner import run_plan, write_previews
     from kvbench_core.run.store import RunStore
+    from kvbench_core.suite import find_suite
 
     registry = build_registry()
     _check_installed(registry, backend)
@@ -164,7 +164,7 @@ def run(
         backend=backend,
         methods=split_names(methods) or _default_methods(registry),
         integration=integration,
-        suite=_suite(registry, suite),
+        suite=find_suite(registry, suite) if suite else None,
         prompts=prompts,
         seed=seed,
         frames=frames,
@@ -215,16 +215,6 @@ def _default_methods(registry: Registry) -> list[str]:
         return [DEFAULT_FAMILY]
     click.echo(f"Only BF16 is compared: install {METHOD_PACKAGE}, or name --methods.", err=True)
     return []
-
-
-def _suite(registry: Registry, name: str | None) -> Suite | None:
-    from kvbench_core.suite import READERS, read_suite
-
-    if name is None:
-        return None
-    path = Path(name)
-    is_file = path.suffix.lower() in READERS or path.is_file()
-    return read_suite(path) if is_file else registry.suite(name)
 
 
 def _where(root: Path, preview: bool) -> str:
