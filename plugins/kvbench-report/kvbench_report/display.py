@@ -26,14 +26,25 @@ NAMES: Mapping[str, str] = {
     "psnr": "PSNR",
     "ssim": "SSIM",
     "lpips": "LPIPS",
+    "lpips_squeeze": "LPIPS (Squeeze)",
+    "lpips_vgg": "LPIPS (VGG)",
+    "stlpips": "ST-LPIPS",
+    "cvvdp": "ColorVideoVDP",
+    "vmaf": "VMAF",
+    "piqe": "PIQE",
     "drift_last": "drift-last",
 }
+DERIVED: Mapping[str, str] = {"_drift_last": "drift-last", "_drift_slope": "drift slope"}
+"""Endings of columns that are derived from another, in words."""
 DIGITS: Mapping[str, int] = {"x": 3, "s": 2, "dB": 2, "MiB": 1, "GiB": 2, "": 4}
 
 
 def display_name(column: Column) -> str:
     """A column's name for readers."""
-    return NAMES.get(column.name, column.name.replace("_", " "))
+    ending = next((ending for ending in DERIVED if column.name.endswith(ending)), "")
+    base = column.name.removesuffix(ending) if ending else column.name
+    words = NAMES.get(base, base.replace("_", " "))
+    return f"{words} {DERIVED[ending]}" if ending else words
 
 
 @frozen

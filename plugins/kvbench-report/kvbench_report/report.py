@@ -18,7 +18,7 @@ from kvbench_report.gallery.sheets import sheets
 from kvbench_report.html.about import failures, headline, provenance
 from kvbench_report.html.blocks import Block, Picture, Section, Text
 from kvbench_report.html.choice import frontier_planes, membership, recommendation
-from kvbench_report.html.numbers import main_table, statistics
+from kvbench_report.html.numbers import drift_table, main_table, statistics
 from kvbench_report.html.page import inline, page
 from kvbench_report.subject import Subject
 from kvbench_report.tables import paper_tables
@@ -50,7 +50,7 @@ def write_report(
             Section("trade-offs", "Trade-offs", folder.draw(overview(subject))),
             Section("frontiers", "Frontiers", [*planes, *membership(subject, found)]),
             statistics(subject),
-            Section("drift", "Drift", folder.draw(drift(subject))),
+            Section("drift", "Drift", [*folder.draw(drift(subject)), *drift_table(subject)]),
             Section("memory", "Memory over the rollout", folder.draw(traces(subject))),
             Section("frames", "Frames", folder.draw(shown)),
             failures(subject),

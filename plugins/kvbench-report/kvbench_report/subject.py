@@ -12,7 +12,7 @@ from kvbench_core.report.collect import Collected, collect
 from kvbench_core.run.records import CellRecord
 from kvbench_core.run.store import RunStore
 from kvbench_report.axes import DRIFT, column_for
-from kvbench_report.display import Display
+from kvbench_report.display import DERIVED, Display
 from kvbench_report.families import families
 from kvbench_report.figures.key import Named
 from kvbench_report.results import MethodInfo, Results
@@ -27,7 +27,7 @@ QUALITY = ("imaging_quality", "ssim", "piqe")
 
 def is_drift(column: str) -> bool:
     """Whether a column is the end or the slope of a curve over growing prefixes."""
-    return column.endswith(("_drift_last", "_drift_slope"))
+    return column.endswith(tuple(DERIVED))
 
 
 @frozen(eq=False)

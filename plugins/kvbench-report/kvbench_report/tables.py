@@ -116,10 +116,12 @@ def _descending(ratio: float) -> tuple[bool, float]:
 
 
 def _statistics(subject: Subject) -> PaperTable:
+    """Every column as numbers; printed is what varies over prompts and fits a page."""
     results, reference = subject.results, subject.results.reference
     fields, headings = ["method"], ["method"]
     numbers: list[list[str | Number]] = [[name] for name in results.names]
     texts = [[name] for name in results.names]
+    printed = set(subject.main_columns) & set(subject.varying_columns)
     for name in subject.columns:
         display = subject.display(name)
         parts = {"mean": estimates(results, name)}
@@ -127,10 +129,12 @@ def _statistics(subject: Subject) -> PaperTable:
             parts["minus_bf16"] = differences(results, name, reference)
         for part, found in parts.items():
             fields += [f"{name}_{part}{end}" for end in ("", "_low", "_high")]
-            headings.append(display.title if part == "mean" else "minus BF16")
             for row, estimate in enumerate(found):
                 numbers[row] += [estimate.value, estimate.low, estimate.high]
-                texts[row].append(display.interval(estimate, signed=part != "mean"))
+            if name in printed:
+                headings.append(display.title if part == "mean" else "minus BF16")
+                for row, estimate in enumerate(found):
+                    texts[row].append(display.interval(estimate, signed=part != "mean"))
     return PaperTable(fields, numbers, headings, texts)
 
 

@@ -136,7 +136,7 @@ def test_what_the_prompts_do_not_distinguish_is_marked(tmp_path: Path):
         run.cell("RTN_INT2", prompt, runtime=3.0 + 0.1 * (j - 1))
     means = page(tmp_path).partition('id="statistics"')[2].partition("<details")[0]
     rows = re.findall(r"<tr.*?</tr>", means, re.DOTALL)
-    marked = {name for name in METHODS for row in rows if f"</span>{name}</th>" in row
+    marked = {name for name in METHODS for row in rows if f"<div>{name}</div>" in row
               and "\u2248 BF16" in row}  # fmt: skip
     assert marked == {"RTN_INT4"}
 
@@ -172,6 +172,43 @@ def test_a_contact_sheet_says_which_videos_cannot_be_shown(tmp_path: Path):
     assert "not the one that was recorded" in sheet
     assert "cannot be read" in sheet
     assert "data:image/png" in sheet
+
+
+def test_a_video_of_another_size_than_recorded_is_named(tmp_path: Path):
+    run = made(tmp_path, METHODS[:2], PROMPTS[:1])
+    for record in records(run):
+        with_video(run, record, 9)
+    wrong = records(run)[-1]
+    run.store.put_cell(evolve(wrong, video=evolve(wrong.video, width=16)))
+    page(tmp_path)
+    sheet = (tmp_path / "report" / "figures" / "frames-0.svg").read_text(encoding="utf-8")
+    assert "has another size" in sheet
+    for record in records(run):
+        run.store.put_cell(evolve(record, video=evolve(record.video, width=16)))
+    assert "not of the size that was recorded" in page(tmp_path)
+
+
+def test_long_names_and_letters_of_any_script(tmp_path: Path, recwarn: pytest.WarningsRecorder):
+    run = made(tmp_path, METHODS[:2], PROMPTS[:1])
+    long = evolve(run.manifest.methods[1], label="X" * 2000)
+    run.store.update(
+        lambda m: evolve(
+            m,
+            methods=[m.methods[0], long],
+            prompts=[evolve(m.prompts[0], text="\u4e00\u53ea\u732b " * 400)],
+        )
+    )
+    for record in records(run):
+        with_video(run, record, 9)
+    text = page(tmp_path)
+    assert "X" * 2000 in text
+    assert not [each for each in recwarn if "Glyph" in str(each.message)]
+
+
+def test_synthetic_weights_are_said(tmp_path: Path):
+    run = made(tmp_path, METHODS[:2], PROMPTS[:1], scored=False)
+    run.store.update(lambda m: evolve(m, request=evolve(m.request, weights="synthetic")))
+    assert "Synthetic weights: systems figures only" in page(tmp_path)
 
 
 def test_frames_of_chosen_prompts_and_methods(tmp_path: Path):

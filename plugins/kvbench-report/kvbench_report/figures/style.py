@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -94,7 +95,8 @@ SETTINGS: dict[Any, object] = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw and save figures inside; the process's own settings come back afterwards."""
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # prompts have letters that the font has not
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)
         yield

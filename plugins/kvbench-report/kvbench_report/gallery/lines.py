@@ -99,7 +99,7 @@ def _drift(subject: Subject, column: str, lines: Sequence[Curve]) -> Plate:
         f"drift-{column}",
         f"{title}, mean over prompts; the right end is drift-last",
         f"{title}: one panel for each family, {len(lines)} methods. The last values and slopes "
-        "are in the tables.",
+        "are in the table below.",
         partial(curves, title, "first frames", display.title, lines),
     )
 

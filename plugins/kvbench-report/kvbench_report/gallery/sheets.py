@@ -19,6 +19,7 @@ from kvbench_report.subject import Subject
 
 COLUMNS = 6
 ROWS = 10
+SELECTION = "BF16 and up to nine methods from the best to the worst"
 
 
 def sheets(subject: Subject, prompts: Sequence[str], methods: Sequence[str]) -> Iterator[Drawing]:
@@ -39,7 +40,7 @@ def sheets(subject: Subject, prompts: Sequence[str], methods: Sequence[str]) -> 
                 raise UnknownNameError(f"{kind} of this run", name, known)
     rows = [subject.results.row(name) for name in methods] or _spread(subject)
     for prompt in prompts or subject.results.prompts[:1]:
-        yield _sheet(subject, prompt, rows)
+        yield _sheet(subject, prompt, rows, spread=not methods)
 
 
 def _spread(subject: Subject) -> list[int]:
@@ -57,7 +58,7 @@ def _spread(subject: Subject) -> list[int]:
     return first + [ranked[round(place)] for place in places]
 
 
-def _sheet(subject: Subject, prompt: str, rows: Sequence[int]) -> Drawing:
+def _sheet(subject: Subject, prompt: str, rows: Sequence[int], spread: bool) -> Drawing:
     text = next(each.text for each in subject.found.manifest.prompts if each.id == prompt)
     title = f"{prompt}: {text}"
     found = [_record(subject, row, prompt) for row in rows]
@@ -77,7 +78,7 @@ def _sheet(subject: Subject, prompt: str, rows: Sequence[int]) -> Drawing:
     columns = [f"frame {place + 1}, {place / videos[0].fps:.2f} s" for place in places]
     return Plate(
         f"frames-{subject.results.prompts.index(prompt)}",
-        f"The same frames for several methods, prompt {title}",
+        f"The same frames for {SELECTION if spread else 'chosen methods'}, prompt {title}",
         f"Contact sheet of {len(places)} frames for {', '.join(s.method for s in strips)}.",
         partial(contact_sheet, title, columns, strips),
     )
@@ -102,11 +103,14 @@ def _frames(
         if file_sha256(path) != video.sha256:
             return [], "the video is not the one that was recorded"
         stored = StoredVideo(path, video.frames, video.fps)
-        return [frame for place, frame in enumerate(stored) if place in places], ""
+        shown = [frame for place, frame in enumerate(stored) if place in places]
     except OSError as error:
         return [], f"the video cannot be read: {error.strerror or error}"
     except StoreError:
         return [], "the video is damaged"
+    if any(frame.shape[:2] != size[1:] for frame in shown):
+        return [], "the video is not of the size that was recorded"
+    return shown, ""
 
 
 def _detail(subject: Subject, row: int, prompt: str) -> str:

@@ -11,7 +11,7 @@ from kvbench_report.figures.style import looks
 from kvbench_report.html.blocks import Cell, Heading, Row, Section, Table, Text
 from kvbench_report.html.page import colour
 from kvbench_report.stats import Estimate, differences, estimates
-from kvbench_report.subject import Subject
+from kvbench_report.subject import Subject, is_drift
 
 SAME = "\u2248 BF16"
 NO_INTERVALS = "One prompt gives no intervals; `kvbench run ... --prompts 5` adds more to this run."
@@ -35,7 +35,7 @@ def column_heading(subject: Subject, column: str) -> Heading:
     """A column's name, unit and direction."""
     display = subject.display(column)
     return Heading(
-        f"{display.title} {ARROWS[display.better]}", subject.results.columns[column].summary
+        f"{display.title}\u00a0{ARROWS[display.better]}", subject.results.columns[column].summary
     )
 
 
@@ -78,6 +78,19 @@ def main_table(subject: Subject) -> Section:
     return Section(
         "methods", "Methods", [Table(caption, "method", headings, rows, families=families)]
     )
+
+
+def drift_table(subject: Subject) -> list[Table]:
+    """Ends and slopes of the curves over growing prefixes, if there are any."""
+    columns = [name for name in subject.columns if is_drift(name)]
+    if not columns:
+        return []
+    rows = [
+        method_row(subject, row, [column_cell(subject, name, row) for name in columns])
+        for row in range(len(subject.results.methods))
+    ]
+    headings = [column_heading(subject, name) for name in columns]
+    return [Table("Last value and slope of each curve", "method", headings, rows, folded=True)]
 
 
 def _relative(subject: Subject, row: int) -> Cell:
