@@ -10,8 +10,9 @@ import pytest
 import torch
 from toy_runs import Notes, plan, run
 
-from kvbench_core.errors import KvbenchError
+from kvbench_core.errors import KvbenchError, MetricUnavailableError
 from kvbench_core.metric import Column, Scores
+from kvbench_core.plugins import BLOCK_VARIABLE
 from kvbench_core.registry import Registry, build_registry
 from kvbench_core.run.evaluate import Evaluation, evaluate
 from kvbench_core.run.records import ScoreRecord
@@ -19,7 +20,9 @@ from kvbench_core.run.store import RunStore
 
 
 @pytest.fixture
-def registry(toy: None) -> Registry:
+def registry(toy: None, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The toy's metrics; those of the large plugins have tests of their own."""
+    monkeypatch.setenv(BLOCK_VARIABLE, "lpips,perceptual,quality,vbench")
     return build_registry()
 
 
@@ -202,6 +205,22 @@ def test_a_named_metric_must_exist_and_load(store, registry, monkeypatch):
         score(store, registry, "light")
     result = evaluate(store, registry, None, Notes())
     assert any("metric light is left out" in problem for problem in result.problems)
+    assert "error of COARSE" in scores(store)
+
+
+def test_metrics_that_cannot_run_here_are_named_in_one_line(store, registry, monkeypatch):
+    import toy_methods
+
+    def unavailable(self: object) -> None:
+        raise MetricUnavailableError("light needs light.pth (4 kB)")
+
+    monkeypatch.setattr(toy_methods.Light, "check_available", unavailable)
+    with pytest.raises(KvbenchError, match=r"^light needs light.pth \(4 kB\)$"):
+        score(store, registry, "light")
+    result = evaluate(store, registry, None, Notes())
+    (problem,) = [text for text in result.problems if "light" in text]
+    assert problem.startswith("metrics left out, since weights or packages are missing: light; ")
+    assert "`kvbench doctor`" in problem
     assert "error of COARSE" in scores(store)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from attrs import asdict, frozen
 
 from kvbench_core.drift import Curve, Prefix, prefix_lengths
-from kvbench_core.errors import KvbenchError
+from kvbench_core.errors import KvbenchError, MetricUnavailableError
 from kvbench_core.metric import Metric, Scores, Video
 from kvbench_core.registry import Registry
 from kvbench_core.run.records import ColumnRecord
@@ -112,12 +112,19 @@ def load_metrics(
     """
     if names is not None:
         return [_load(registry, name) for name in dict.fromkeys(names)], []
-    metrics, problems = [], []
+    metrics, unavailable, problems = [], [], []
     for name in registry.all(MetricSpec):
         try:
             metrics.append(_load(registry, name))
+        except MetricUnavailableError:
+            unavailable.append(name)
         except KvbenchError as error:  # one broken metric must not cost the others
             problems.append(f"metric {name} is left out: {error}")
+    if unavailable:
+        problems.append(
+            f"metrics left out, since weights or packages are missing: {', '.join(unavailable)}; "
+            "`kvbench doctor` says which, and how to get them"
+        )
     return metrics, problems
 
 
