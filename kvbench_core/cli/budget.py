@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from tabulate import tabulate
 
+from kvbench_core.cli.options import resolution_option
 from kvbench_core.errors import KvbenchError
 from kvbench_core.registry import Registry, build_registry
 
@@ -31,13 +32,24 @@ def size(text: str) -> int:
 @click.command()
 @click.argument("methods", nargs=-1)
 @click.option("--backend", default="wan-1.3b", show_default=True, help="Generator to plan for.")
+@click.option(
+    "--resolution",
+    type=resolution_option,
+    metavar="WIDTHxHEIGHT",
+    help="Size of the video in pixels [default: the backend's].",
+)
 @click.option("--frames", type=int, help="Latent frames of the rollout [default: the backend's].")
 @click.option(
     "--vram", type=size, metavar="SIZE", help="Also tell the longest rollout that fits, e.g. 24GiB."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def budget(
-    methods: tuple[str, ...], backend: str, frames: int | None, vram: int | None, as_json: bool
+    methods: tuple[str, ...],
+    backend: str,
+    resolution: tuple[int, int] | None,
+    frames: int | None,
+    vram: int | None,
+    as_json: bool,
 ) -> None:
     """Memory that METHODS need (default: every installed one), without generating anything.
 
@@ -46,7 +58,7 @@ def budget(
     no run can need less.
     """
     registry = build_registry()
-    generator = registry.backend(backend)
+    generator = registry.backend(backend).configured(resolution=resolution)
     length = frames if frames is not None else generator.default_frames
     generator.check_frames(length)
     rows = []
@@ -61,7 +73,10 @@ def budget(
         click.echo(json.dumps({"backend": backend, "frames": length, "methods": rows}, indent=2))
     else:
         click.echo(_table(rows, generator))
-        click.echo(f"\n{backend}, {length} latent frames ({_seconds(generator, length):.1f} s).")
+        pixels = "" if resolution is None else " at {}x{}".format(*resolution)
+        click.echo(
+            f"\n{backend}{pixels}, {length} latent frames ({_seconds(generator, length):.1f} s)."
+        )
         if any(row["depends_on_data"] for row in rows):
             click.echo("* without what the data adds, such as outliers, or at the target share")
 

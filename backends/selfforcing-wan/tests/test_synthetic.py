@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 import torch
 from attrs import evolve
+from click.testing import CliRunner
 from torch import Tensor
 
 from kvbench_core.backend import Generator
+from kvbench_core.cli import main
 from kvbench_core.errors import BackendError
 from kvbench_core.registry import build_registry
 from kvbench_core.session import CacheSession
@@ -79,3 +82,14 @@ def test_a_resolution_sets_the_tokens_per_frame() -> None:
 def test_an_impossible_resolution_is_refused_with_the_nearest() -> None:
     with pytest.raises(BackendError, match="nearest size is 848x480"):
         wan_1_3b().configured(resolution=(850, 480))
+
+
+def test_the_budget_follows_the_resolution() -> None:
+    stored = {}
+    for size in ("832x480", "416x240"):
+        arguments = ["budget", "BF16", "--frames", "21", "--resolution", size, "--json"]
+        result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        (row,) = json.loads(result.output)["methods"]
+        stored[size] = row["stored_bytes"]
+    assert stored["832x480"] == 6_038_323_200
+    assert stored["832x480"] == 4 * stored["416x240"]

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from kvbench_core.geometry import Step
+from kvbench_core.registry import build_registry
+from kvbench_core.session import CacheSession
 from kvbench_selfforcing_wan.config import TINY, WAN_1_3B
 from kvbench_selfforcing_wan.rollout import DenseSession
 from kvbench_selfforcing_wan.rope import TemporalRotation, grid_rotary, rotate
@@ -80,6 +82,30 @@ def test_noisy_and_clean_passes_equal_one_masked_pass(
     flows = incremental(small, text, clean, noisy, 625.0)
     assert flows.square().mean().sqrt() > 0.3
     torch.testing.assert_close(flows, whole[:, CHUNKS * SIZE :], atol=5e-6, rtol=1e-4)
+
+
+def test_chunks_with_the_bf16_method_equal_one_block_causal_pass(
+    small: CausalWanTransformer, text: TextContext
+) -> None:
+    """The reference method's cache, in float32, against a mask over the whole clip."""
+    clean = clip()
+    config = small.config
+    policy = build_registry().policy("BF16")
+    session = CacheSession(policy, config.geometry(), dtype=torch.float32)
+    flows = []
+    for chunk in range(CHUNKS):
+        own = range(chunk * SIZE, (chunk + 1) * SIZE)
+        session.begin_pass(chunk_step(small, chunk, 0, True))
+        time = torch.zeros(1, 1)
+        flows.append(small(clean[:, own], time, text, small.rotary(own), session.attend))
+    chunk_of = torch.arange(CHUNKS * SIZE) // SIZE
+    back = chunk_of[:, None] - chunk_of[None]
+    window = config.window_frames // SIZE
+    sees = (back >= 0) & (back < window)
+    times = torch.zeros(1, CHUNKS * SIZE)
+    whole = masked(small, text, clean, times, sees, [*range(CHUNKS * SIZE)])
+    assert whole.square().mean().sqrt() > 0.3
+    assert (torch.cat(flows, 1) - whole).abs().max() <= 5e-6
 
 
 def test_window_equals_long_buffer_with_read_limit(

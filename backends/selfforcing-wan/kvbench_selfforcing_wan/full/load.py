@@ -73,7 +73,7 @@ def vae_loader(shelf: Shelf) -> Callable[[torch.device], WanVAE]:
 
 
 def encoder_opener(shelf: Shelf, device: torch.device) -> Callable[[], tuple[Any, Any]]:
-    """Check the text encoder's weights and open the tokenizer; what is returned makes tokenizer and encoder.
+    """Check the text encoder's weights and open the tokenizer; what is returned has both.
 
     The encoder works on the device if there is room for it, and else on the CPU.
     """
