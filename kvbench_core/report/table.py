@@ -86,7 +86,7 @@ def build_table(store: RunStore) -> Table:
     blank = manifest.request.systems_only
     columns = [] if blank else _columns(found.scores)
     return Table(
-        backend=manifest.request.backend + (" (synthetic weights)" if blank else ""),
+        backend=manifest.request.generator,
         suite=manifest.request.suite,
         frames=manifest.request.frames,
         device=manifest.request.device,

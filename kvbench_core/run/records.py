@@ -92,6 +92,11 @@ class Request:
         """Whether only memory, time and size mean anything."""
         return self.weights == SYNTHETIC
 
+    @property
+    def generator(self) -> str:
+        """The backend as tables name it, marked where its figures say nothing about quality."""
+        return f"{self.backend} (synthetic weights)" if self.systems_only else self.backend
+
 
 @frozen(kw_only=True)
 class Method:

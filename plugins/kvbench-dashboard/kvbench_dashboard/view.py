@@ -165,7 +165,7 @@ def _note(run: Run) -> None:
     request = run.manifest.request
     made = (run.cells["status"] == "ok").sum()
     st.caption(
-        f"**{plain(run.name)}**: {plain(request.backend)} on {plain(request.device)}, "
+        f"**{plain(run.name)}**: {plain(request.generator)} on {plain(request.device)}, "
         f"{request.frames} latent frames, {made} of {len(run.cells)} cells; "
         f"{run.manifest.status}"
     )

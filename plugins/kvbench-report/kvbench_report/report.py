@@ -60,7 +60,7 @@ def write_report(
         folder.write(f"tables/{name}", text.encode())
     request = subject.found.manifest.request
     subtitle = (
-        f"KV-cache methods on {request.backend}, suite {request.suite}, "
+        f"KV-cache methods on {request.generator}, suite {request.suite}, "
         f"{request.frames} latent frames, {request.device}"
     )
     text = page(subject.results.title, subtitle, sections)

@@ -163,7 +163,7 @@ def _settings(found: Collected) -> dict[str, str]:
     request = found.manifest.request
     environments = [record.environment for record in found.records]
     facts = {
-        "generator": [request.backend],
+        "generator": [request.generator],
         "suite": [request.suite],
         "prompts": [found.manifest.prompt_digest[:12]],
         "latent frames": [str(request.frames)],
