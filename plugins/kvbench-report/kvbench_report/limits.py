@@ -97,7 +97,7 @@ def _check(results: Results, quantity: Quantity, bound: float) -> list[Verdict]:
     verdicts = []
     for value, around in zip(values, _intervals(results, quantity, column), strict=True):
         if np.isnan(value):
-            verdicts.append(Verdict((f"no {display_name(column)}",)))
+            verdicts.append(Verdict((f"no {named(quantity, column)}",)))
         elif sign * value > sign * bound:
             verdicts.append(Verdict((f"{named(quantity, column)} {write(value)}, {limit}",)))
         elif around and max(sign * around[0], sign * around[1]) > sign * bound:

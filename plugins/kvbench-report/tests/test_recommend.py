@@ -231,3 +231,17 @@ def test_a_size_that_is_none():
     done = kvbench("recommend", "--published", "moviegen", "--max-peak", "lots")
     assert done.exit_code == 2
     assert "'lots' is no amount of memory; write it like 24GiB" in done.output
+
+
+def test_the_two_best_are_compared_prompt_by_prompt(tmp_path):
+    made = MadeRun(tmp_path / "run", ["BF16", "A", "B"], ["p", "q", "r"])
+    for place, prompt in enumerate("pqr"):
+        made.cell("BF16", prompt, peak=4 * GIB)
+        made.cell("A", prompt, peak=1 * GIB, runtime=1.0, scores={"ssim": 0.5 + 0.1 * place})
+        made.cell("B", prompt, peak=2 * GIB, runtime=3.0,
+                  scores={"ssim": 0.5 + 0.1 * (2 - place)})  # fmt: skip
+    text = kvbench("recommend", made.store.root).stdout
+    assert "B minus A, paired by prompt" in text
+    assert "runtime (s) +2.00 [+2.00, +2.00]\n" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("  SSIM ")]
+    assert line.endswith(", not distinguishable")

@@ -122,6 +122,28 @@ def _print_ranking(results: Results, limits: Limits, preset: str) -> None:
                f"sorted by {', then '.join(axis.name for axis in PRESETS[preset])}")  # fmt: skip
     for note in _notes(results):
         click.echo(note)
+    best = [row for row in fit if not results.methods[row].is_reference][:2]
+    if len(best) == 2:
+        _print_difference(results, best[0], best[1])
+
+
+def _print_difference(results: Results, first: int, second: int) -> None:
+    """By how much the two best compressed methods differ, prompt by prompt."""
+    from kvbench_report.axes import AXES, column_for
+    from kvbench_report.display import Display
+    from kvbench_report.stats import differences
+
+    parts = []
+    for column in filter(None, (column_for(results, axis) for axis in AXES)):
+        gap = differences(results, column.name, first)[second]
+        if gap.low is not None:
+            display = Display.of(column, results.values[column.name])
+            same = ", not distinguishable" if gap.contains_zero else ""
+            parts.append(f"  {display.title} {display.interval(gap, signed=True)}{same}")
+    if parts:
+        names = results.names
+        click.echo(f"{names[second]} minus {names[first]}, paired by prompt, with 95 % intervals:")
+        click.echo("\n".join(parts))
 
 
 def _stated(results: Results, limits: Limits) -> str:
