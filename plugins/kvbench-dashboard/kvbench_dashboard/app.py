@@ -18,7 +18,10 @@ PAGES = {
     "provenance": "Provenance",
 }
 
+STYLE = ".stMainBlockContainer { padding: 4.5rem 3rem 3rem }"
+
 st.set_page_config(page_title="kvbench", layout="wide")
+st.html(f"<style>{STYLE}</style>")
 choose()
 pages = [
     st.Page(f"tabs/{name}.py", title=title, url_path=name, default=name == next(iter(PAGES)))

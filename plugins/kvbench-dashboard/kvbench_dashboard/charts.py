@@ -13,12 +13,14 @@ import pandas as pd
 
 HEIGHT = 430
 NUMBER = ".4~g"
-ROLES = {"BF16": "diamond", "on the frontier": "circle", "dominated": "cross", "method": "circle"}
-LABELS = alt.Axis(labelLimit=320)
+ROLES = {"BF16": "diamond", "on the frontier": "circle", "dominated": "cross"}
+PARTS = ["#f59e0b", "#2563eb", "#cbd5e1"]
+LABELS = alt.Axis(labelLimit=320, labelOverlap=False)
 
 
 def scatter(table: pd.DataFrame, x: str, y: str) -> Any:
-    """Methods as points: ``method``, ``family``, ``role``, ``x``, ``y`` (``low`` to ``high``).
+    """Methods as points: ``method``, ``label``, ``family``, ``role``, ``x``, ``y``; an interval of y
+    from ``low`` to ``high`` if there is one.
 
     ``x`` and ``y`` are the axes' titles.
     """
@@ -27,7 +29,7 @@ def scatter(table: pd.DataFrame, x: str, y: str) -> Any:
         y=alt.Y("y:Q", title=y, scale=_loose()),
     )
     roles = [role for role in ROLES if role in set(table["role"])]
-    points = base.mark_point(filled=True, size=120, opacity=0.9).encode(
+    points = base.mark_point(filled=True, size=130, opacity=1).encode(
         color=_families(),
         shape=alt.Shape(
             "role:N",
@@ -36,10 +38,10 @@ def scatter(table: pd.DataFrame, x: str, y: str) -> Any:
         ),
         tooltip=["method:N", "family:N", "role:N", _told("x", x), _told("y", y)],
     )
-    names = base.mark_text(align="left", dx=9, fontSize=10, opacity=0.7).encode(text="method:N")
+    names = base.mark_text(align="left", dx=9, fontSize=11, opacity=0.8).encode(text="label:N")
     layers = [points, names]
     if "low" in table:
-        whiskers = base.mark_rule(opacity=0.4).encode(y="low:Q", y2="high:Q", color=_families())
+        whiskers = base.mark_rule(opacity=0.35).encode(y="low:Q", y2="high:Q", color=_families())
         layers.insert(0, whiskers)
     return alt.layer(*layers).properties(height=HEIGHT).interactive()
 
@@ -62,11 +64,11 @@ def forest(table: pd.DataFrame, x: str, zero: bool = False) -> Any:
     return alt.layer(*layers).properties(height=alt.Step(20))
 
 
-def lines(table: pd.DataFrame, x: str, y: str) -> Any:
+def lines(table: pd.DataFrame, x: str, y: str, from_zero: bool = False) -> Any:
     """``y`` over ``x``, a line for each ``method``."""
     base = alt.Chart(table).encode(
-        x=alt.X("x:Q", title=x, scale=_loose()),
-        y=alt.Y("y:Q", title=y, scale=_loose()),
+        x=alt.X("x:Q", title=x, scale=alt.Scale(zero=False, nice=False)),
+        y=alt.Y("y:Q", title=y, scale=alt.Scale(zero=from_zero)),
         color=alt.Color("method:N", sort=None, legend=alt.Legend(title=None, labelLimit=260)),
         tooltip=["method:N", _told("x", x), _told("y", y)],
     )
@@ -74,14 +76,20 @@ def lines(table: pd.DataFrame, x: str, y: str) -> Any:
 
 
 def bars(table: pd.DataFrame, x: str) -> Any:
-    """A bar for each ``method``, made of ``part``s of length ``value``."""
+    """A bar for each ``method``, made of ``part``s of length ``value``, in order of ``place``."""
     return (
         alt.Chart(table)
         .mark_bar()
         .encode(
             x=alt.X("value:Q", title=x),
             y=alt.Y("method:N", sort=None, title=None, axis=LABELS),
-            color=alt.Color("part:N", sort=None, legend=alt.Legend(title=None, orient="top")),
+            color=alt.Color(
+                "part:N",
+                sort=None,
+                legend=alt.Legend(title=None, orient="top"),
+                scale=alt.Scale(range=PARTS),
+            ),
+            order=alt.Order("place:Q"),
             tooltip=["method:N", "part:N", _told("value", x)],
         )
         .properties(height=alt.Step(20))
@@ -109,7 +117,7 @@ def _loose() -> alt.Scale:
 
 
 def _families() -> alt.Color:
-    legend = alt.Legend(title=None, orient="right")
+    legend = alt.Legend(title=None, orient="right", symbolOpacity=1, symbolType="circle")
     return alt.Color("family:N", sort=None, legend=legend, scale=alt.Scale(scheme="tableau10"))
 
 

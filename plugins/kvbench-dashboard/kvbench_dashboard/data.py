@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from kvbench_core.registry import build_registry
 from kvbench_core.run.records import Manifest, Method
 from kvbench_core.run.store import RunStore
 from kvbench_core.specs import PolicySpec
-from kvbench_dashboard.table import CURVE, NUMBERS, TEXTS, TRACES, TYPES, read_table
+from kvbench_dashboard.table import CURVE, NUMBERS, TEXTS, TRACES, TYPES, fingerprint, read_table
 from kvbench_report.columns import OF_REFERENCE
 from kvbench_report.results import Column
 
@@ -28,7 +29,7 @@ class Run:
     ``cells`` has one row for each cell: ``run``, ``name`` and ``family`` of its method,
     ``is_reference``, texts, figures and scores. ``peak_bytes`` is that of the higher phase,
     ``stored_bytes`` and ``dense_bytes`` those after the last chunk. NaN was not measured.
-    ``scores`` are the metrics' columns by name.
+    ``scores`` are the metrics' columns by name. ``stamp`` changes when the directory does.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Run:
     scores: Mapping[str, Column]
     why_derived: str | None
     table: pa.Table
+    stamp: tuple[int, ...]
 
     def traces(self, cells: Iterable[str]) -> pd.DataFrame:
         """One row for each chunk of ``cells``: ``cell``, ``step`` from 1, and ``TRACES``."""
@@ -71,6 +73,7 @@ def read_run(root: Path, name: str, place: int) -> Run:
     Raises:
         KvbenchError: it is no run directory, or a later kvbench wrote it.
     """
+    stamp = fingerprint(root)
     store = RunStore.open(root)
     manifest = store.manifest()
     found = read_table(store)
@@ -88,6 +91,7 @@ def read_run(root: Path, name: str, place: int) -> Run:
         scores=scores,
         why_derived=found.why_derived,
         table=found.table,
+        stamp=stamp,
     )
 
 
@@ -130,7 +134,7 @@ def _methods(manifest: Manifest) -> pd.DataFrame:
             "expression": method.expression,
             "integration": method.integration,
             "name": _name(method, ambiguous=labels[method.label, method.integration] > 1),
-            "family": families.get(method.label.partition("@")[0], "other"),
+            "family": families.get(re.split(r"[@(]", method.label)[0], "other"),
             "is_reference": method.is_reference,
             "method_place": place,
         }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
 from kvbench_dashboard.summary import heading, scaled
 from kvbench_dashboard.text import plain
 from kvbench_dashboard.view import View, one_run
-from kvbench_report.limits import Limits
 from kvbench_report.recommend import PRESETS, Card, cards
 from kvbench_report.results import Results
 
@@ -24,7 +24,7 @@ def choose_preset(key: str) -> str:
     )
 
 
-def show_cards(view: View, limits: Limits | None = None) -> None:
+def show_cards(view: View) -> None:
     """Recommendation, and the best in three single respects."""
     st.subheader("Recommendation")
     left, _ = st.columns([2, 1])
@@ -32,10 +32,16 @@ def show_cards(view: View, limits: Limits | None = None) -> None:
         run = one_run(view)
         preset = choose_preset("overview preset")
     results = view.results(run)
-    found = [card for card in cards(results, limits or {}, preset) if card.title != "reference"]
+    found = [card for card in _cards(view.key(run), preset, results) if card.title != "reference"]
     for place, card in zip(st.columns(len(found)), found, strict=True):
         with place.container(border=True, height="stretch"):
             _show(results, card)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _cards(key: tuple[object, ...], preset: str, _results: Results) -> list[Card]:  # noqa: ARG001
+    """``key`` stands for the results."""
+    return cards(_results, {}, preset)
 
 
 def _show(results: Results, card: Card) -> None:
@@ -45,11 +51,10 @@ def _show(results: Results, card: Card) -> None:
         return
     st.markdown(f"**{plain(card.method)}**")
     row = results.row(card.method)
-    for name in SHOWN:
-        if name in results.columns:
-            column = results.columns[name]
-            value = results.level(name)[row]
-            if value == value:  # not NaN
-                st.markdown(f"{plain(heading(column))}: {scaled(value, column):.4g}")
-    for caution in card.cautions:
-        st.caption(f":orange[▲] {plain(caution)}")
+    lines = []
+    for column in (results.columns[name] for name in SHOWN if name in results.columns):
+        value = results.level(column.name)[row]
+        if np.isfinite(value):
+            lines.append(f"{plain(heading(column))} **{scaled(value, column):.4g}**")
+    st.markdown("  \n".join(lines))
+    st.caption("  \n".join(f":orange[▲] {plain(caution)}" for caution in card.cautions))

@@ -7,8 +7,10 @@ import socket
 import webbrowser
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 from streamlit.starlette import App
 
@@ -56,6 +58,7 @@ def serve(port: int, browser: bool) -> None:
 
     @asynccontextmanager
     async def opening(_: App) -> AsyncIterator[None]:
+        Thread(target=_import_pages, daemon=True).start()
         if browser:
             webbrowser.open(f"http://localhost:{port}")
         yield
@@ -63,3 +66,9 @@ def serve(port: int, browser: bool) -> None:
     with TemporaryDirectory(prefix="kvbench-dashboard-") as folder:
         app = App(PAGE, routes=[frame_route(Clips(Path(folder)))], lifespan=opening)
         app.run(config={**SETTINGS, "server.port": port})
+
+
+def _import_pages() -> None:
+    """Import what the pages need while the browser loads Streamlit's own files."""
+    import_module("kvbench_dashboard.points")
+    import_module("kvbench_dashboard.recommendation")

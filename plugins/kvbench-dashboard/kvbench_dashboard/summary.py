@@ -59,7 +59,7 @@ def formats(view: View) -> dict[str, Any]:
         )
         for column in columns
     }
-    text = st.column_config.TextColumn("method", pinned=True, width="medium")
+    text = st.column_config.TextColumn("method", pinned=True, width=270)
     ratio = st.column_config.NumberColumn(
         format="%.2f", help="runtime over that of BF16, means over prompts"
     )

@@ -69,6 +69,11 @@ class View:
             if made.get(FIGURE_OF.get(name, name), pd.Series(dtype=float)).notna().any()
         }
 
+    def key(self, run: Run) -> tuple[object, ...]:
+        """Equal for equal :meth:`results`, for caches."""
+        cells = self.cells[self.cells["run"] == run.name]
+        return str(run.root), run.stamp, tuple(self.names), tuple(cells["prompt"].unique())
+
     def results(self, run: Run) -> Results:
         """The chosen cells of one run, for analysis."""
         return results_of(run, self.cells[self.cells["run"] == run.name])

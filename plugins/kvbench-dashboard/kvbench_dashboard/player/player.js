@@ -65,6 +65,7 @@ class Tile {
     this.root = element("figure", "tile");
     const caption = this.root.appendChild(element("figcaption"));
     caption.append(element("span", "name", clip.label), element("span", "note", clip.note));
+    caption.title = clip.label;
     this.canvas = this.view("whole");
     if (clip.reference !== null) {
       this.apart = this.view("apart");
@@ -315,7 +316,7 @@ class Player {
     this.scrub.value = this.index;
     write(this.root, ".where", `frame ${this.index + 1} of ${this.last + 1} · ${seconds} s`);
     write(this.root, ".gain-text", `${2 ** this.gain.value} ×`);
-    write(this.root, "[data-do=play]", this.playing ? "❚❚" : "▶");
+    this.root.classList.toggle("playing", this.playing);
     write(this.root, ".state", !ready ? "loading …" : exact ? "exact pixels" : "compressed copy");
   }
 }

@@ -39,10 +39,10 @@ def show(view: View) -> None:
         run = one_run(view)
         name = st.selectbox("Frontier", list(FRONTIERS), format_func=lambda n: FRONTIERS[n].title)
     results = view.results(run)
-    found = frontier(results, name)
+    found = _frontier(view.key(run), name, results)
     right.caption("Objectives: " + plain(", ".join(heading(c) for c in found.objectives)))
     for note in found.notes:
-        right.caption(plain(note.capitalize()))
+        right.caption(plain(note[:1].upper() + note[1:]))
     if not found.objectives:
         st.info("No objective of this frontier has a figure.")
         return
@@ -51,11 +51,17 @@ def show(view: View) -> None:
     _under_limits(results)
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def _frontier(key: tuple[object, ...], name: str, _results: Results) -> Frontier:  # noqa: ARG001
+    """``key`` stands for the results."""
+    return frontier(_results, name)
+
+
 def _picture(view: View, results: Results, found: Frontier) -> None:
     """The study's plot of this frontier, or the first two objectives where it cannot be drawn."""
     x, y = (column_for(results, axis) for axis in PLOTS[found.name])
     if x is None or y is None:
-        x, y = found.objectives[0], found.objectives[-1]
+        x, y = found.objectives[-1], found.objectives[0]
     roles = {
         name: "on the frontier" if not others else "dominated"
         for name, others in found.dominators.items()

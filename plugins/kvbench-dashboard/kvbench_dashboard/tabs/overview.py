@@ -9,6 +9,8 @@ from kvbench_dashboard.recommendation import show_cards
 from kvbench_dashboard.summary import formats, methods_table
 from kvbench_dashboard.view import View, current
 
+ROW_HEIGHT, ROWS_SHOWN = 35, 21
+
 
 def show(view: View) -> None:
     """Headline, cards, table, one chart."""
@@ -23,6 +25,7 @@ def show(view: View) -> None:
         table if table["failed"].any() else table.drop(columns="failed"),
         column_config=formats(view),
         hide_index=True,
+        height=min(len(table) + 1, ROWS_SHOWN) * ROW_HEIGHT,
     )
     st.subheader("Map")
     choose_scatter(view, key="overview")

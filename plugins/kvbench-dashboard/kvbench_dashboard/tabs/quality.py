@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -32,7 +33,9 @@ def show(view: View) -> None:
 def _levels(results: Results, name: str, against: bool) -> None:
     column = results.columns[name]
     table = (difference_table if against else level_table)(results, name)
-    table = table[table["value"].notna()].sort_values("value", ascending=column.better == "lower")
+    table = table[np.isfinite(table["value"])].sort_values(
+        "value", ascending=column.better == "lower"
+    )
     if table.empty:
         st.info("No method has a finite figure here.")
         return

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from kvbench_core.errors import KvbenchError
 from kvbench_core.run.records import CellRecord
 from kvbench_core.run.store import RunStore
+from kvbench_dashboard import charts
 from kvbench_dashboard.player import Clip, show_player
+from kvbench_dashboard.results import FIGURE_OF
+from kvbench_dashboard.summary import MAIN, formats, heading, scaled
 from kvbench_dashboard.view import View, current
 
 FIRST_SHOWN = 3
@@ -36,6 +40,8 @@ def show(view: View) -> None:
         [_clip(view, cell, places.get(cell["run"])) for _, cell in shown.iterrows()],
         key="player",
     )
+    _scores(view, shown)
+    _frame_by_frame(view, shown)
 
 
 def _clip(view: View, cell: pd.Series, reference: int | None) -> Clip:
@@ -61,6 +67,32 @@ def _clip(view: View, cell: pd.Series, reference: int | None) -> Clip:
         light=video.width * video.height > LARGEST_EXACT_PIXELS,
         reference=None if cell["is_reference"] else reference,
     )
+
+
+def _scores(view: View, shown: pd.DataFrame) -> None:
+    """This prompt's figures of the methods that are shown."""
+    columns = [view.measured[name] for name in (*MAIN, *view.scores) if name in view.measured]
+    table = pd.DataFrame({"method": shown["name"]})
+    for column in columns:
+        table[heading(column)] = scaled(shown[FIGURE_OF.get(column.name, column.name)], column)
+    st.dataframe(table, hide_index=True, column_config=formats(view))
+
+
+def _frame_by_frame(view: View, shown: pd.DataFrame) -> None:
+    """Scores of single frames, where a metric gives them."""
+    tables = []
+    for _, cell in shown.iterrows():
+        for score in RunStore(view.run(cell["run"]).root).scores(cell["cell"])[0]:
+            for name, values in score.per_frame.items():
+                frames = pd.DataFrame({"x": range(1, len(values) + 1), "y": values}, dtype=float)
+                tables.append(frames.assign(method=cell["name"], score=name))
+    if not tables:
+        return
+    table = pd.concat(tables).dropna()
+    st.subheader("Frame by frame")
+    name = st.selectbox("Score", list(dict.fromkeys(table["score"])))
+    wanted = table[(table["score"] == name) & np.isfinite(table["y"])]
+    st.altair_chart(charts.lines(wanted.drop(columns="score"), "frame", str(name)))
 
 
 def _problem(record: CellRecord | None, store: RunStore) -> str | None:
