@@ -19,8 +19,9 @@ LABELS = alt.Axis(labelLimit=320, labelOverlap=False)
 
 
 def scatter(table: pd.DataFrame, x: str, y: str) -> Any:
-    """Methods as points: ``method``, ``label``, ``family``, ``role``, ``x``, ``y``; an interval of y
-    from ``low`` to ``high`` if there is one.
+    """Methods as points: ``method``, ``label``, ``family``, ``role``, ``x``, ``y``.
+
+    An interval of y reaches from ``low`` to ``high`` if there is one.
 
     ``x`` and ``y`` are the axes' titles.
     """

@@ -45,10 +45,10 @@ def _on_the_edge(view: View, results: Results, x: str, y: str) -> pd.DataFrame:
     """Points whose roles are about these two axes alone."""
     table = np.stack([costs(results, results.columns[name]) for name in (x, y)], axis=-1)
     rows: list[int] = np.flatnonzero(np.isfinite(table).all(axis=-1)).tolist()
-    beaten = np.asarray(dominance(table[rows])).any(axis=0).tolist()
+    beaten = dominance(table[rows])
     roles = {
-        results.names[row]: "dominated" if worse else "on the frontier"
-        for row, worse in zip(rows, beaten, strict=True)
+        results.names[row]: "dominated" if beaten[:, place].any() else "on the frontier"
+        for place, row in enumerate(rows)
     }
     return points(view, results, x, y, roles)
 
