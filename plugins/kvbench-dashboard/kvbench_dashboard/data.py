@@ -134,13 +134,19 @@ def _methods(manifest: Manifest) -> pd.DataFrame:
             "expression": method.expression,
             "integration": method.integration,
             "name": _name(method, ambiguous=labels[method.label, method.integration] > 1),
-            "family": families.get(re.split(r"[@(]", method.label)[0], "other"),
+            "family": _family(method, families),
             "is_reference": method.is_reference,
             "method_place": place,
         }
         for place, method in enumerate(manifest.methods)
     ]
     return pd.DataFrame(rows)
+
+
+def _family(method: Method, families: Mapping[str, str]) -> str:
+    """The preset's family, or the first part's name of an expression."""
+    preset = re.split(r"[@(]", method.label)[0]
+    return families.get(preset) or method.expression.partition("(")[0].upper()
 
 
 def _name(method: Method, ambiguous: bool) -> str:

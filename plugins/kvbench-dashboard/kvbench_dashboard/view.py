@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from attrs import frozen
@@ -96,6 +97,13 @@ def one_run(view: View) -> Run:
     return view.run(st.selectbox("Run", [run.name for run in view.runs]))
 
 
+def spread(cells: pd.DataFrame, count: int) -> list[str]:
+    """Some methods of ``cells`` from the least compressed to the most, to look at first."""
+    names = list(dict.fromkeys(cells.sort_values("compression_ratio")["name"]))
+    places = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
+    return [names[place] for place in places]
+
+
 def choose() -> None:
     """Draw the sidebar and remember what was chosen."""
     with st.sidebar:
@@ -148,8 +156,9 @@ def _choose_cells(runs: tuple[Run, ...]) -> View:
         cells["name"] += " · " + cells["run"]
     prompts = {prompt.id: prompt.text for run in runs for prompt in run.manifest.prompts}
     others = cells[~cells["is_reference"]]
-    families = st.pills(
-        "Families", list(dict.fromkeys(others["family"])), selection_mode="multi", key="families"
+    known = list(dict.fromkeys(others["family"]))
+    families = len(known) > 1 and st.pills(
+        "Families", known, selection_mode="multi", key="families"
     )
     if families:
         others = others[others["family"].isin(families)]

@@ -283,7 +283,7 @@ class Player {
         clip.fetch(index, exact);
         free -= 1;
       }
-      if (!this.playing && ahead === 1) return; // standing still: this frame and the next
+      if (!this.playing && ahead === 2) return; // standing still: this frame and the next two
     }
   }
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from kvbench_dashboard import charts
 from kvbench_dashboard.summary import difference_table, heading, level_table
-from kvbench_dashboard.view import View, current, one_run
+from kvbench_dashboard.view import View, current, one_run, spread
 from kvbench_report.results import Results
 
 FIRST_SHOWN = 6
@@ -53,7 +53,7 @@ def _drift(view: View) -> None:
     left, right = st.columns([2, 3])
     score = left.selectbox("Score of growing prefixes", curved)
     names = view.names
-    chosen = right.multiselect("Methods", names, names[:FIRST_SHOWN], key="drifting")
+    chosen = right.multiselect("Methods", names, spread(view.made, FIRST_SHOWN), key="drifting")
     cells = view.made[view.made["name"].isin(chosen)]
     pieces = [run.curves(cells.loc[cells["run"] == run.name, "cell"], score)
               for run in view.runs if score in run.curved]  # fmt: skip

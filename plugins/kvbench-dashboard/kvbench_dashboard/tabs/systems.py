@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from kvbench_dashboard import charts
-from kvbench_dashboard.view import View, current
+from kvbench_dashboard.view import View, current, spread
 from kvbench_report.display import MIB
 
 TRACES = {
@@ -31,7 +31,7 @@ def show(view: View) -> None:
     )
     made = view.made[view.made["prompt"] == prompt]
     names = list(made["name"])
-    chosen = right.multiselect("Methods", names, names[:FIRST_SHOWN], key="traced")
+    chosen = right.multiselect("Methods", names, spread(made, FIRST_SHOWN), key="traced")
     _trace(view, made[made["name"].isin(chosen)], trace)
     st.subheader("Where the time goes")
     _parts(view)

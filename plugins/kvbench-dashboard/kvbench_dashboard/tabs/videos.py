@@ -13,7 +13,7 @@ from kvbench_dashboard import charts
 from kvbench_dashboard.player import Clip, show_player
 from kvbench_dashboard.results import FIGURE_OF
 from kvbench_dashboard.summary import MAIN, formats, heading, scaled
-from kvbench_dashboard.view import View, current
+from kvbench_dashboard.view import View, current, spread
 
 FIRST_SHOWN = 3
 LARGEST_EXACT_PIXELS = 200_000
@@ -30,7 +30,7 @@ def show(view: View) -> None:
     cells = view.cells[view.cells["prompt"] == prompt]
     references, others = cells[cells["is_reference"]], cells[~cells["is_reference"]]
     names = list(others["name"])
-    chosen = right.multiselect("Methods beside BF16", names, names[:FIRST_SHOWN])
+    chosen = right.multiselect("Methods beside BF16", names, spread(others, FIRST_SHOWN))
     shown = pd.concat([references, others[others["name"].isin(chosen)]])
     if shown.empty:
         st.info("No cell of this prompt has been made yet.")

@@ -1,0 +1,57 @@
+"""``kvbench dashboard``: mistakes are one sentence."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from synthetic_runs import write_run
+
+from kvbench_core.cli import main
+from kvbench_dashboard.opened import VARIABLE
+from kvbench_dashboard.server import PortError, free_port
+from kvbench_dashboard.text import plain
+
+
+@pytest.fixture(autouse=True)
+def _keep_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(VARIABLE, "[]")
+
+
+def test_a_folder_without_a_run_is_said(tmp_path: Path):
+    result = CliRunner().invoke(main, ["dashboard", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "is no run directory: it has no manifest.json" in result.stderr
+
+
+def test_a_taken_port_is_said(tmp_path: Path):
+    root = write_run(tmp_path / "mine", ["BF16"], 1, videos=False).root
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(main, ["dashboard", str(root), "--port", str(port)])
+    assert result.exit_code == 2
+    assert f"cannot serve at port {port}" in result.stderr
+    assert "choose another --port" in result.stderr
+
+
+def test_the_next_free_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortError):
+            free_port([port])
+        assert free_port([port, 0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("RTN_INT4", "RTN\\_INT4"),
+        ("<b>", "\\<b\\>"),
+        ("a\nb", "a b"),
+        (":red[x] $y$", "\\:red\\[x\\] \\$y\\$"),
+    ],
+)
+def test_plain_text_has_no_markdown(text: str, shown: str):
+    assert plain(text) == shown
