@@ -46,6 +46,7 @@ def merge(partials: Sequence[Partial]) -> Tensor:
     lse = torch.stack([partial.lse for partial in partials])
     weights = torch.softmax(lse, dim=0).transpose(2, 3).unsqueeze(-1)
     merged = weights[0] * partials[0].out
-    for weight, partial in zip(weights[1:], partials[1:], strict=True):
-        merged.addcmul_(weight, partial.out.float())
-    return merged.to(partials[0].out.dtype)
+    for weight, partial in zip(weights[1:-1], partials[1:-1], strict=True):
+        merged.addcmul_(weight, partial.out)
+    out = torch.empty_like(partials[-1].out)
+    return torch.addcmul(merged, weights[-1], partials[-1].out, out=out)
