@@ -108,9 +108,9 @@ def test_a_run_uses_the_objectives_that_it_has_and_says_so(made):
     ]  # fmt: skip
     assert found.members == ("BF16", "GOOD")
     assert found.dominators["BAD"] == ("GOOD",)
-    assert found.excluded == {"LOST": "no SSIM, stlpips, compression ratio, runtime, peak memory"}
+    assert found.excluded == {"LOST": "no SSIM, ST-LPIPS, compression ratio, runtime, peak memory"}
     assert found.notes == (
-        "without drift-last: there is no such figure", "stlpips stands in for LPIPS",
+        "without drift-last: there is no such figure", "ST-LPIPS stands in for LPIPS",
     )  # fmt: skip
 
 

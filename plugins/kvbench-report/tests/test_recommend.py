@@ -207,9 +207,9 @@ def test_a_limit_inside_the_interval_is_doubtful(made):
 def test_a_run_without_some_metrics(made):
     done = kvbench("recommend", made.store.root, "--max-lpips", "0.2")
     assert done.exit_code == 0, done.output
-    assert "stlpips stands in for LPIPS" in done.stdout
+    assert "ST-LPIPS stands in for LPIPS" in done.stdout
     assert "no figures of PSNR, imaging quality, drift-last" in done.stdout
-    assert "no stlpips" in done.stdout  # method B
+    assert "no ST-LPIPS" in done.stdout  # method B
     assert "B on q: RuntimeError" in done.stderr
 
 
@@ -227,10 +227,20 @@ def test_bf16_alone_recommends_nothing(tmp_path):
     assert done.stdout.count("none qualifies") == 4
 
 
-def test_a_size_that_is_none():
-    done = kvbench("recommend", "--published", "moviegen", "--max-peak", "lots")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--max-peak", "lots"), "'lots' is no amount of memory; write it like 24GiB"),
+        (("--min-ssim", "nan"), "'nan' is no limit; write a number such as 0.6"),
+        (("--min-ssim", "high"), "'high' is no limit"),
+        (("--max-runtime=-3",), "'-3' is no limit"),
+        (("--rankings",), "--rankings needs a limit, or --calibrate"),
+    ],
+)
+def test_limits_that_are_none(words, message):
+    done = kvbench("recommend", "--published", "moviegen", *words)
     assert done.exit_code == 2
-    assert "'lots' is no amount of memory; write it like 24GiB" in done.output
+    assert message in done.output
 
 
 def test_the_two_best_are_compared_prompt_by_prompt(tmp_path):

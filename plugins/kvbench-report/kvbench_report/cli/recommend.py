@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
     from kvbench_report.recommend import Card
     from kvbench_report.results import Results
 
+
+def bound(text: str) -> float:
+    """A limit: a finite number, not negative."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise click.BadParameter(f"{text!r} is no limit; write a number such as 0.6")
+    return number
+
+
 PRESETS = ("single-gpu", "quality", "long-horizon", "compression")
 SHOWN = 12
 
@@ -30,13 +43,13 @@ SHOWN = 12
 @run_argument
 @published_option
 @click.option("--max-peak", type=size, metavar="SIZE", help="Most memory, e.g. 12GiB.")
-@click.option("--max-runtime", type=float, metavar="S", help="Longest time of one video, seconds.")
-@click.option("--max-runtime-ratio", type=float, metavar="X", help="Most time, in times of BF16.")
-@click.option("--min-ratio", type=float, metavar="X", help="Least compression ratio.")
-@click.option("--min-ssim", type=float, metavar="X", help="Least SSIM to BF16.")
-@click.option("--max-lpips", type=float, metavar="X", help="Largest LPIPS to BF16.")
-@click.option("--min-psnr", type=float, metavar="DB", help="Least PSNR to BF16, dB.")
-@click.option("--max-drift-drop", type=float, metavar="X", help="Largest drop of drift-last.")
+@click.option("--max-runtime", type=bound, metavar="S", help="Longest time of one video, seconds.")
+@click.option("--max-runtime-ratio", type=bound, metavar="X", help="Most time, in times of BF16.")
+@click.option("--min-ratio", type=bound, metavar="X", help="Least compression ratio.")
+@click.option("--min-ssim", type=bound, metavar="X", help="Least SSIM to BF16.")
+@click.option("--max-lpips", type=bound, metavar="X", help="Largest LPIPS to BF16.")
+@click.option("--min-psnr", type=bound, metavar="DB", help="Least PSNR to BF16, dB.")
+@click.option("--max-drift-drop", type=bound, metavar="X", help="Largest drop of drift-last.")
 @click.option(
     "--preset",
     type=click.Choice(PRESETS),
@@ -65,6 +78,8 @@ def recommend(
     """
     results = source(run, published)
     limits = _limits(results, preset, calibrate, bounds)
+    if rankings and not limits:
+        raise click.UsageError("--rankings needs a limit, or --calibrate")
     if as_json:
         _print_json(results, limits, preset)
         return

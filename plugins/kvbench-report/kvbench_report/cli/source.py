@@ -20,7 +20,7 @@ run_argument = click.argument("run", required=False, type=click.Path(path_type=P
 published_option = click.option(
     "--published",
     type=click.Choice(BENCHMARKS),
-    help="A table of the published study, instead of a run.",
+    help="A table of the published study.",
 )
 benchmark_argument = click.argument(
     "benchmark", type=click.Choice(BENCHMARKS), default="moviegen", required=False
