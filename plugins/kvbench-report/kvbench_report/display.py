@@ -36,7 +36,8 @@ NAMES: Mapping[str, str] = {
 }
 DERIVED: Mapping[str, str] = {"_drift_last": "drift-last", "_drift_slope": "drift slope"}
 """Endings of columns that are derived from another, in words."""
-DIGITS: Mapping[str, int] = {"x": 3, "s": 2, "dB": 2, "MiB": 1, "GiB": 2, "": 4}
+DIGITS: Mapping[str, int] = {"x": 3, "s": 2, "dB": 2, "MiB": 1, "GiB": 2}
+"""After the point. Of other units four, or two where values reach ten."""
 
 
 def display_name(column: Column) -> str:
@@ -54,17 +55,18 @@ class Display:
     name: str
     unit: str
     better: Better
+    digits: int
     divisor: float = 1.0
 
     @classmethod
     def of(cls, column: Column, values: Floats) -> Display:
         """For ``values`` of ``column``: bytes become MiB, or GiB if one of them is that large."""
-        name = display_name(column)
-        if column.unit != "bytes":
-            return cls(name, column.unit, column.better)
-        largest = max(values[np.isfinite(values)], default=0)
-        unit, divisor = ("GiB", GIB) if largest >= GIB else ("MiB", MIB)
-        return cls(name, unit, column.better, divisor)
+        unit, divisor = column.unit, 1.0
+        largest = np.abs(values[np.isfinite(values)]).max(initial=0)
+        if unit == "bytes":
+            unit, divisor = ("GiB", GIB) if largest >= GIB else ("MiB", MIB)
+        digits = DIGITS.get(unit, 2 if largest >= 10 else 4)
+        return cls(display_name(column), unit, column.better, digits, divisor)
 
     @property
     def title(self) -> str:
@@ -76,7 +78,7 @@ class Display:
         if value is None or math.isnan(value):
             return NOTHING
         sign = "+" if signed else ""
-        return f"{value / self.divisor:{sign}.{DIGITS.get(self.unit, 4)}f}"
+        return f"{value / self.divisor:{sign}.{self.digits}f}"
 
     def interval(self, estimate: Estimate, signed: bool = False) -> str:
         """A mean with its interval, where it has one."""

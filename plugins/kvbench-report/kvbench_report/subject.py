@@ -67,10 +67,11 @@ class Subject:
     def main_columns(self) -> list[str]:
         """Those of a table that is to be read at once: no parts, no drift beside the axis's."""
         drift = column_for(self.results, DRIFT)
+        shown = {drift.name} if drift and not self._repeats(drift.name) else set()
         return [
             name
             for name in self.columns
-            if name not in PARTS and (not is_drift(name) or (drift and drift.name == name))
+            if name not in PARTS and (not is_drift(name) or name in shown)
         ]
 
     @property
@@ -80,8 +81,15 @@ class Subject:
         return [
             name
             for name in self.columns
-            if name not in SIZES and results.columns[name].over_prompts == "mean"
+            if name not in SIZES
+            and results.columns[name].over_prompts == "mean"
+            and not self._repeats(name)
         ]
+
+    def _repeats(self, column: str) -> bool:
+        """Whether it is the end of a curve that ends in its own score, as a mean of frames does."""
+        values, base = self.results.values, column.removesuffix("_drift_last")
+        return base != column and np.allclose(values[column], values[base], equal_nan=True)
 
     def measured(self, column: str) -> bool:
         """Whether any method has a finite value."""
