@@ -78,7 +78,7 @@ def recommend(
     """
     results = source(run, published)
     limits = _limits(results, preset, calibrate, bounds)
-    if rankings and not limits:
+    if rankings and not (limits or calibrate):
         raise click.UsageError("--rankings needs a limit, or --calibrate")
     if as_json:
         _print_json(results, limits, preset)
