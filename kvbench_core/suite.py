@@ -68,8 +68,9 @@ class Suite:
             raise SuiteError(f"{self.name[:LONGEST_ID]!r} is no name for a suite")
         if not prompts:
             raise SuiteError(f"suite {self.name} has no prompt")
-        twice = [name for name, n in Counter(prompt.id for prompt in prompts).items() if n > 1]
-        if twice:
+        folded = Counter(prompt.id.casefold() for prompt in prompts)
+        twice = [prompt.id for prompt in prompts if folded[prompt.id.casefold()] > 1]
+        if twice:  # ids become file names, which some systems fold
             raise SuiteError(f"suite {self.name} has more than one prompt with id {twice[0]!r}")
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks is no installed package
 
-from benchmarks import accumulated, defects, errors, pages, ratios, stats, tiny_study  # noqa: E402
+from benchmarks import accumulated, defects, errors, metrics, pages, ratios, stats, tiny_study  # noqa: E402
 from kvbench_core.published import (  # noqa: E402
     BENCHMARKS,
     drift_curve,
@@ -233,3 +233,10 @@ def test_tiny_study_of_a_toy_run(tmp_path, cli):
     assert "over 3 methods" in pages.block(page, "correlation")
     assert "2 prompts" in pages.block(page, "provenance")
     assert len(table(page, "displaced")) == 3
+
+
+def test_metric_costs():
+    result = CliRunner().invoke(metrics.main, ["--frames", "3", "--size", "16x24"])
+    assert result.exit_code == 0, result.output
+    assert re.search(r"kvbench / bare: [\d.]+ by the clock, [\d.]+ in CPU time", result.output)
+    assert re.search(r"\| kvbench +\| +6 \|", result.output)

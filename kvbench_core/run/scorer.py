@@ -110,9 +110,10 @@ class Scorer:
         """The cell's video, once its content is known to be what was recorded."""
         assert record.video is not None
         path = self.store.video_path(record.cell.id)
+        if not path.is_file():
+            raise StoreError(f"{path} is missing; `kvbench run` with the same --out makes it again")
         if record.cell.id not in self._verified:
-            same = path.is_file() and file_sha256(path) == record.video.sha256
-            self._verified[record.cell.id] = same
+            self._verified[record.cell.id] = file_sha256(path) == record.video.sha256
         if not self._verified[record.cell.id]:
             raise StoreError(f"{path} is not the video that was recorded; delete it and run again")
         return StoredVideo(path, record.video.frames, record.video.fps)
