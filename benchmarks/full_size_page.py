@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 
 import click
 from attrs import frozen
@@ -19,19 +20,18 @@ CHUNKS_SHOWN = (1, 4, 7, 8, 14, 21, 28, 35, 42)
 
 @frozen(kw_only=True)
 class Line:
-    """A method's rollouts of one length: the fastest one's times, memory of all of them."""
+    """A method's rollouts of one length: medians of times, the highest peak."""
 
     method: str
     frames: int
     runs: int
     wall_s: float
-    slowest_s: float
+    spread_s: tuple[float, float]
     encode_s: float
     decode_s: float
     peak_gib: float
     stored_gib: float
     dense_gib: float
-    skipped: int
     latents: str
     chunk_s: Sequence[float]
     chunk_stored_gib: Sequence[float]
@@ -59,6 +59,7 @@ def main(lines: Path, docs: Path) -> None:
             "provenance": _provenance(rows),
             "streaming": table([_row(x, reference) for x in short if "@" not in x.method]),
             "verdict": _verdict([x for x in short if "@" not in x.method], reference, failed),
+            "window": _equal_videos(short),
             "reconstruct": table([_row(x, reference) for x in short if "@" in x.method]),
             "decoding": table(_decoding(rows)),
             "long": table(list(_chunks(long))),
@@ -67,22 +68,24 @@ def main(lines: Path, docs: Path) -> None:
 
 
 def _line(name: str, frames: int, rows: Sequence[dict[str, str]]) -> Line:
-    best = min(rows, key=lambda row: float(row["wall_s"]))
+    def middle(field: str) -> float:
+        return median(float(row[field]) for row in rows)
+
+    walls, last = [float(row["wall_s"]) for row in rows], rows[-1]
     return Line(
         method=name,
         frames=frames,
         runs=len(rows),
-        wall_s=float(best["wall_s"]),
-        slowest_s=max(float(row["wall_s"]) for row in rows),
-        encode_s=float(best["encode_s"]),
-        decode_s=float(best["decode_s"]),
+        wall_s=median(walls),
+        spread_s=(min(walls), max(walls)),
+        encode_s=middle("encode_s"),
+        decode_s=middle("decode_s"),
         peak_gib=max(int(row["peak_bytes"]) for row in rows) / GIB,
-        stored_gib=int(best["kv_stored_bytes"]) / GIB,
-        dense_gib=int(best["kv_dense_bytes"]) / GIB,
-        skipped=int(best["skipped_passes"]),
-        latents=best["latents"],
-        chunk_s=[float(x) for x in best["chunk_s"].split()],
-        chunk_stored_gib=[int(x) / GIB for x in best["chunk_stored_bytes"].split()],
+        stored_gib=int(last["kv_stored_bytes"]) / GIB,
+        dense_gib=int(last["kv_dense_bytes"]) / GIB,
+        latents=last["latents"],
+        chunk_s=[float(x) for x in last["chunk_s"].split()],
+        chunk_stored_gib=[int(x) / GIB for x in last["chunk_stored_bytes"].split()],
     )
 
 
@@ -106,7 +109,7 @@ def _row(line: Line, reference: Line) -> Row:
         "peak GiB": f"{line.peak_gib:.2f}",
         "bound GiB": f"{_bound(line, reference):.2f}",
         "time s": f"{line.wall_s:.2f}",
-        "slowest": f"{line.slowest_s:.2f}",
+        "fastest-slowest": "{:.2f}-{:.2f}".format(*line.spread_s) if line.runs > 1 else "one run",
         "x BF16": f"{line.wall_s / reference.wall_s:.2f}",
         "encode s": f"{line.encode_s:.2f}",
         "decode s": f"{line.decode_s:.2f}",
@@ -133,6 +136,21 @@ def _verdict(lines: Sequence[Line], reference: Line, failed: Sequence[dict[str, 
         f"{len(failed) or 'no'} rollouts failed",
     ]
     return "; ".join(parts) + "."
+
+
+def _equal_videos(lines: Sequence[Line]) -> str:
+    """Whether latents with and without ``window()`` are the same."""
+    digests = {line.method: line.latents for line in lines}
+    pairs = {
+        name: "BF16" if name == "BF16_WINDOW" else name.removesuffix("+window()")
+        for name in digests
+        if name == "BF16_WINDOW" or name.endswith("+window()")
+    }
+    equal = [name for name, whole in pairs.items() if digests[name] == digests.get(whole)]
+    return (
+        f"Latents bit for bit those of the method without it: {len(equal)} of {len(pairs)} "
+        f"({', '.join(code(name) for name in equal)})."
+    )
 
 
 def _decoding(rows: Sequence[dict[str, str]]) -> list[Row]:

@@ -240,3 +240,14 @@ def test_metric_costs():
     assert result.exit_code == 0, result.output
     assert re.search(r"kvbench / bare: [\d.]+ by the clock, [\d.]+ in CPU time", result.output)
     assert re.search(r"\| kvbench +\| +6 \|", result.output)
+
+
+def test_full_size_page_is_what_its_lines_say(tmp_path):
+    page = tmp_path / "full-size.md"
+    page.write_text((DOCS / "full-size.md").read_text())
+    call(full_size_page, str(DOCS / "full-size.csv"), docs=tmp_path)
+    assert page.read_text() == (DOCS / "full-size.md").read_text()
+    rows = {row["method"].strip("`"): row for row in table(page, "streaming")}
+    assert len(rows) == 38  # 33 of the study, one variant, four with window()
+    assert float(rows["BF16_WINDOW"]["ratio"]) == 2
+    assert all(float(row["peak GiB"]) <= float(row["bound GiB"]) for row in rows.values())
