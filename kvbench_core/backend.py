@@ -66,11 +66,17 @@ class Backend(ABC):
     resolution: tuple[int, int] | None = None
     """Width and height of the video in pixels, of a generator that offers a choice."""
 
-    def configured(self, *, weights: str = AUTO, resolution: tuple[int, int] | None = None) -> Self:
+    def configured(
+        self,
+        *,
+        weights: str = AUTO,
+        resolution: tuple[int, int] | None = None,
+        continue_from: Path | None = None,
+    ) -> Self:
         """This generator with a user's choices; ``None`` and :data:`AUTO` leave things as they are.
 
-        ``weights`` is :data:`AUTO`, :data:`SYNTHETIC` or a folder. Override where there is a
-        choice.
+        ``weights`` is :data:`AUTO`, :data:`SYNTHETIC` or a folder. ``continue_from`` is a video or
+        image that every rollout begins with. Override where there is a choice.
 
         Raises:
             BackendError: there is no such choice.
@@ -82,6 +88,8 @@ class Backend(ABC):
             )
         if resolution is not None:
             raise BackendError("this generator has one resolution; leave out --resolution")
+        if continue_from is not None:
+            raise BackendError("this generator cannot continue a video; leave out --continue-from")
         return self
 
     @abstractmethod

@@ -80,6 +80,12 @@ METHOD_PACKAGE = "kvbench-rtn"
     help="Size of the video in pixels [default: the backend's].",
 )
 @click.option(
+    "--continue-from",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A video or image that every generated video begins with; its last frames are encoded.",
+)
+@click.option(
     "--decode",
     type=click.Choice(["end", "streaming"]),
     default="end",
@@ -124,6 +130,7 @@ def run(
     integration: str,
     weights: str,
     resolution: tuple[int, int] | None,
+    continue_from: Path | None,
     decode: Literal["end", "streaming"],
     kernel: str,
     device: str,
@@ -172,6 +179,7 @@ def run(
         kernel=kernel,
         weights=weights,
         resolution=resolution,
+        continue_from=continue_from,
         decode=decode,
     )
     store = RunStore(out or Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from attrs import evolve, frozen
@@ -24,6 +25,7 @@ from kvbench_core.naming import split_integration
 from kvbench_core.policy import Policy
 from kvbench_core.registry import Registry
 from kvbench_core.run.records import CellKey, DecodeMode, Method, Request
+from kvbench_core.run.store import file_sha256
 from kvbench_core.suite import Prompt, Suite
 
 REFERENCE = "BF16"
@@ -59,6 +61,7 @@ def make_plan(
     kernel: str,
     weights: str = AUTO,
     resolution: tuple[int, int] | None = None,
+    continue_from: Path | None = None,
     decode: DecodeMode = "end",
 ) -> Plan:
     """Resolve and check a request.
@@ -69,7 +72,9 @@ def make_plan(
     Raises:
         KvbenchError: a name, a parameter, a prompt id or a combination of them is wrong.
     """
-    generator = registry.backend(backend).configured(weights=weights, resolution=resolution)
+    generator = registry.backend(backend).configured(
+        weights=weights, resolution=resolution, continue_from=continue_from
+    )
     length = generator.default_frames if frames is None else frames
     generator.check_frames(length)
     if not 0 <= seed <= LARGEST_SEED:
@@ -88,6 +93,7 @@ def make_plan(
             device=device_name(place),
             weights=generator.weights,
             resolution=resolution_name(generator.resolution),
+            continues=None if continue_from is None else file_sha256(continue_from),
             decode=decode,
         ),
         device=place,

@@ -83,6 +83,7 @@ class Request:
     device: str = field(validator=LINE)
     weights: str | None = field(default=None, validator=optional(LINE))
     resolution: str | None = field(default=None, validator=optional(LINE))
+    continues: str | None = field(default=None, validator=optional(DIGEST))
     decode: DecodeMode = "end"
     kernel: str | None = field(default=None, validator=optional(LINE))
     cache_dtype: str | None = field(default=None, validator=optional(LINE))

@@ -22,6 +22,8 @@ VAE_DECODER_BYTES = 146_591_206
 """In bf16, with its input convolution; the encoder is not needed on the device."""
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from kvbench_selfforcing_wan.full.shelf import Shelf
     from kvbench_selfforcing_wan.tiny.generator import TinyGenerator
 
@@ -101,25 +103,44 @@ class FullBackend(WanBackend):
         config: WanConfig | None = None,
         synthetic: bool = False,
         folder: Path | None = None,
+        beginning: Tensor | None = None,
     ) -> None:
         super().__init__(config or preset.config)
-        self.name, self.preset, self.folder = name, preset, folder
+        self.name, self.preset, self.folder, self.beginning = name, preset, folder, beginning
         self.max_frames = preset.max_frames
         self.weights = SYNTHETIC if synthetic else f"{preset.checkpoint.name}:{preset.key}"
-        rows, columns = self.config.latent_size
-        self.resolution = (VAE_SCALE * columns, VAE_SCALE * rows)
+        self.resolution = pixels(self.config)
 
     def configured(
-        self, *, weights: str = AUTO, resolution: tuple[int, int] | None = None
+        self,
+        *,
+        weights: str = AUTO,
+        resolution: tuple[int, int] | None = None,
+        continue_from: Path | None = None,
     ) -> FullBackend:
+        from kvbench_selfforcing_wan.full.beginning import read_beginning
+
         config = self.config if resolution is None else resized(self.config, resolution)
+        beginning = None
+        if continue_from is not None:
+            beginning = read_beginning(continue_from, config, pixels(config))
         return FullBackend(
             self.name,
             self.preset,
             config=config,
             synthetic=weights == SYNTHETIC,
             folder=None if weights in (AUTO, SYNTHETIC) else Path(weights),
+            beginning=beginning,
         )
+
+    def check_frames(self, frames: int) -> None:
+        super().check_frames(frames)
+        given = 0 if self.beginning is None else (len(self.beginning) + 3) // 4
+        if frames <= given:
+            raise BackendError(
+                f"the beginning alone has {given} latent frames; ask for more than that, "
+                f"--frames {given + self.config.chunk_frames} or longer, not {frames}"
+            )
 
     def video_frames(self, frames: int) -> int:
         return 4 * frames - 3
@@ -132,8 +153,9 @@ class FullBackend(WanBackend):
         from kvbench_selfforcing_wan.full.load import load
 
         if self.weights == SYNTHETIC:
-            return synthetic(self.config, device)
-        return load(self.name, self.preset, self.config, self._shelf(), device)
+            return synthetic(self.config, device, beginning=self.beginning)
+        shelf = self._shelf()
+        return load(self.name, self.preset, self.config, shelf, device, self.beginning)
 
     def weight_files(self) -> Sequence[WeightFile]:
         shelf = self._shelf()
@@ -178,6 +200,12 @@ class FullBackend(WanBackend):
         from kvbench_selfforcing_wan.full.shelf import Shelf
 
         return Shelf.of(self.folder)
+
+
+def pixels(config: WanConfig) -> tuple[int, int]:
+    """Width and height of the video."""
+    rows, columns = config.latent_size
+    return VAE_SCALE * columns, VAE_SCALE * rows
 
 
 def resized(config: WanConfig, resolution: tuple[int, int]) -> WanConfig:

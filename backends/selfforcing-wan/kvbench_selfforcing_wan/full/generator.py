@@ -24,7 +24,8 @@ from kvbench_selfforcing_wan.transformer import CausalWanTransformer
 class WanGenerator(Generator):
     """Transformer and VAE on one device; the text encoder is never there while generating.
 
-    ``open_vae`` is called when the first video is decoded.
+    ``open_vae`` is called when it is first needed. ``beginning`` are frames, uint8
+    ``[frame, height, width, 3]``, that every video begins with.
     """
 
     cache_dtype = torch.bfloat16
@@ -34,13 +35,16 @@ class WanGenerator(Generator):
         transformer: CausalWanTransformer,
         text: TextFeatures,
         open_vae: Callable[[], WanVAE],
+        beginning: Tensor | None = None,
     ) -> None:
         self.device = transformer.device
         self.rotation = TemporalRotation(transformer.config.head_dim)
-        self._transformer, self._text, self._open_vae = transformer, text, open_vae
+        self._transformer, self._text = transformer, text
+        self._open_vae, self._beginning = open_vae, beginning
 
     def prepare(self, prompts: Sequence[str]) -> None:
         self._text.prepare(prompts)
+        _ = self._initial_latent
 
     @torch.inference_mode()
     def generate(
@@ -52,6 +56,7 @@ class WanGenerator(Generator):
             text=model.text_context(self._text(prompt).to(self.device)),
             noise=NoiseStreams(seed=seed, shape=model.config.latent_shape),
             frames=frames,
+            initial_latent=self._initial_latent,
         )
         return rollout.run(session, lambda latents: on_chunk(latents[0]))[0]
 
@@ -60,20 +65,27 @@ class WanGenerator(Generator):
 
     @cached_property
     def _vae(self) -> WanVAE:
-        return self._open_vae()
+        vae = self._open_vae()
+        if self._beginning is None:
+            vae.drop_encoder()
+        return vae
+
+    @cached_property
+    def _initial_latent(self) -> Tensor | None:
+        return None if self._beginning is None else self._vae.encode(self._beginning)[None]
 
 
 def synthetic(
-    config: WanConfig, device: torch.device, dtype: torch.dtype = torch.bfloat16
+    config: WanConfig,
+    device: torch.device,
+    dtype: torch.dtype = torch.bfloat16,
+    beginning: Tensor | None = None,
 ) -> WanGenerator:
     """Random weights, text features and VAE at the size of ``config``."""
     transformer = on_meta(lambda: CausalWanTransformer(config))
     fill(transformer, device, dtype)
-    return WanGenerator(transformer, SyntheticText(config), lambda: _synthetic_vae(device, dtype))
 
+    def open_vae() -> WanVAE:
+        return WanVAE(fill(new_vae(), device, dtype, seed=1))
 
-def _synthetic_vae(device: torch.device, dtype: torch.dtype) -> WanVAE:
-    model = new_vae()
-    model.encoder = None  # only decoding is needed
-    fill(model, device, dtype, seed=1)
-    return WanVAE(model)
+    return WanGenerator(transformer, SyntheticText(config), open_vae, beginning)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from kvbench_core.errors import BackendError
 from kvbench_selfforcing_wan.config import WanConfig
@@ -31,11 +32,16 @@ ENCODER_BYTES = 12 * 2**30
 
 
 def load(
-    name: str, preset: Preset, config: WanConfig, shelf: Shelf, device: torch.device
+    name: str,
+    preset: Preset,
+    config: WanConfig,
+    shelf: Shelf,
+    device: torch.device,
+    beginning: Tensor | None = None,
 ) -> WanGenerator:
     """The generator of a preset, in bf16.
 
-    ``config`` is the preset's, perhaps at another resolution.
+    ``config`` is the preset's, perhaps at another resolution; ``beginning`` are frames to continue.
 
     Raises:
         BackendError: a file is missing, damaged or another model's, or a library is missing.
@@ -55,7 +61,8 @@ def load(
     place_vae = vae_loader(shelf)
     encoder = encoder_opener(shelf, device)
     assign(transformer, weights, device, torch.bfloat16)
-    return WanGenerator(transformer, EncodedText(config, encoder), lambda: place_vae(device))
+    text = EncodedText(config, encoder)
+    return WanGenerator(transformer, text, lambda: place_vae(device), beginning)
 
 
 def vae_loader(shelf: Shelf) -> Callable[[torch.device], WanVAE]:

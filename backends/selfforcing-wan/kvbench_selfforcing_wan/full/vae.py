@@ -43,6 +43,20 @@ class WanVAE:
         """A decoder at the beginning of a video: the first latent frame is one frame, others 4."""
         return _StreamingDecoder(self._model, self._mean, self._scale)
 
+    @torch.inference_mode()
+    def encode(self, frames: Tensor) -> Tensor:
+        """``4 n - 3`` frames, uint8 ``[frame, height, width, 3]``, to ``n`` latent frames.
+
+        ``[frame, channel, height, width]``, the mean of the posterior.
+        """
+        video = frames.permute(3, 0, 1, 2).to(self._mean.device) / 127.5 - 1
+        mean = self._model.encode(video[None].to(self._mean)).latent_dist.mode()[0]
+        return (mean.transpose(0, 1) - self._mean) * self._scale
+
+    def drop_encoder(self) -> None:
+        """Free the half that only :meth:`encode` needs."""
+        self._model.encoder = None
+
 
 class _StreamingDecoder:
     def __init__(self, model: Any, mean: Tensor, scale: Tensor) -> None:
