@@ -14,7 +14,17 @@ from click.testing import CliRunner
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks is no installed package
 
-from benchmarks import accumulated, defects, errors, metrics, pages, ratios, stats, tiny_study  # noqa: E402
+from benchmarks import (  # noqa: E402
+    accumulated,
+    defects,
+    errors,
+    full_size_page,
+    metrics,
+    pages,
+    ratios,
+    stats,
+    tiny_study,
+)
 from kvbench_core.published import (  # noqa: E402
     BENCHMARKS,
     drift_curve,
