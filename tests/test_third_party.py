@@ -62,7 +62,7 @@ def test_conformance_of_an_expression_over_its_part(environment, tmp_path):
 def test_the_package_passes_its_own_tests(environment):
     done = run(environment, PACKAGE, "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert done.returncode == 0, done.stdout
-    assert re.search(r"1\d\d passed", done.stdout)
+    assert re.search(r"2\d\d passed", done.stdout)
 
 
 def test_a_parameter_that_does_not_fit_is_one_sentence(monkeypatch):
