@@ -67,6 +67,7 @@ def test_the_same_figure_gives_the_same_file():
     first = draw()
     assert draw() == first
     assert "<dc:date>" not in first[0]
+    assert "Verdana" in first[0]
 
 
 def test_names_are_no_formulas_and_no_markup():

@@ -29,7 +29,10 @@ def report(run: Path, out: Path | None, prompts: tuple[str, ...], methods: tuple
     RUN is a directory that `kvbench run` made. The page opens without a network or a server, and
     the same run gives the same files. `kvbench table` prints a short table instead.
     """
+    from rich.console import Console
+
     from kvbench_report.report import write_report
 
-    path = write_report(run, out or run / "report", prompts, methods)
+    with Console(stderr=True).status("Writing the report"):
+        path = write_report(run, out or run / "report", prompts, methods)
     click.echo(f"Wrote {path}, with figures/ and tables/ beside it.")

@@ -123,8 +123,7 @@ def statistics(subject: Subject) -> Section:
             "method",
             [
                 Heading("mean"),
-                Heading("minus BF16"),
-                Heading("95 % interval"),
+                Heading("minus BF16, 95 % interval"),
                 Heading("", numeric=False),
                 Heading("prompts"),
             ],
@@ -139,43 +138,35 @@ def statistics(subject: Subject) -> Section:
 
 def _means(subject: Subject, column: str) -> Iterator[Cell]:
     display = subject.display(column)
-    for row, level in enumerate(estimates(subject.results, column)):
-        same = _indistinct(subject, column)[row]
-        yield Cell(display.interval(level), level.value, SAME if same else "")
-
-
-def _indistinct(subject: Subject, column: str) -> list[bool]:
-    """Which methods' differences to the reference may be 0; never the reference itself."""
-    reference = subject.results.reference
-    if reference is None:
-        return [False] * len(subject.results.methods)
-    found = differences(subject.results, column, reference)
-    return [bool(each.contains_zero) and row != reference for row, each in enumerate(found)]
+    pairs = zip(estimates(subject.results, column), _to_reference(subject, column), strict=True)
+    for level, difference in pairs:
+        yield Cell(display.interval(level), level.value, _mark(difference))
 
 
 def _differences(subject: Subject, column: str) -> Iterator[Row]:
-    display, reference = subject.display(column), subject.results.reference
-    assert reference is not None
-    levels = estimates(subject.results, column)
-    found = differences(subject.results, column, reference)
-    marks = _indistinct(subject, column)
-    for row, (level, difference) in enumerate(zip(levels, found, strict=True)):
-        shown = Estimate(None) if row == reference else difference
+    display = subject.display(column)
+    pairs = zip(estimates(subject.results, column), _to_reference(subject, column), strict=True)
+    for row, (level, difference) in enumerate(pairs):
         yield method_row(
             subject,
             row,
             [
                 Cell(display.text(level.value), level.value),
-                Cell(display.text(shown.value, signed=True), shown.value),
-                Cell(_bounds(shown, subject, column), shown.low),
-                Cell(SAME if marks[row] else ""),
+                Cell(display.interval(difference, signed=True), difference.value),
+                Cell(_mark(difference)),
                 Cell(str(level.n), level.n),
             ],
         )
 
 
-def _bounds(estimate: Estimate, subject: Subject, column: str) -> str:
-    display = subject.display(column)
-    if estimate.low is None:
-        return NOTHING
-    return f"[{display.text(estimate.low, True)}, {display.text(estimate.high, True)}]"
+def _to_reference(subject: Subject, column: str) -> list[Estimate]:
+    """Differences to the reference; of itself, or without one, there is none."""
+    results, reference = subject.results, subject.results.reference
+    if reference is None:
+        return [Estimate(None)] * len(results.methods)
+    found = differences(results, column, reference)
+    return [Estimate(None) if row == reference else each for row, each in enumerate(found)]
+
+
+def _mark(difference: Estimate) -> str:
+    return SAME if difference.contains_zero else ""
