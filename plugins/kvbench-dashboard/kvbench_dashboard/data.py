@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -104,8 +105,16 @@ def _column(field: pa.Field) -> Column:
         unit="" if unit == "1" else unit,
         better="lower" if said.get("better") == "lower" else "higher",
         summary=said.get("summary", ""),
-        of_reference=OF_REFERENCE.get(field.name),
+        of_reference=_of_reference(field.name),
     )
+
+
+def _of_reference(name: str) -> float | None:
+    """What BF16 scores against itself, at the end of its drift curve, and as the curve's slope."""
+    score = OF_REFERENCE.get(name.removesuffix("_drift_last").removesuffix("_drift_slope"))
+    if score is not None and name.endswith("_drift_slope"):
+        return 0.0 if math.isfinite(score) else None
+    return score
 
 
 def _cells(table: pa.Table, manifest: Manifest, scores: list[str]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kvbench_core.drift import Curve
 from kvbench_core.run.export import export_table
 from kvbench_core.run.records import (
     CellError,
@@ -147,6 +148,12 @@ def _score(record: CellRecord, random: np.random.Generator) -> ScoreRecord:
     return ScoreRecord(
         cell=record.cell.id, metric="ssim", metric_version="1", settings={},
         video_sha256=record.video.sha256, reference_sha256=DIGEST, status="ok", columns=[SSIM],
-        values={"ssim": float(np.mean(values))}, per_frame={"ssim": values}, notes={},
+        values={"ssim": float(np.mean(values))}, drift={"ssim": _curve(values)},
+        per_frame={"ssim": values}, notes={},
         score_s=0.1, finished=NOW, environment=HERE,
     )  # fmt: skip
+
+
+def _curve(values: list[float]) -> Curve:
+    frames = list(range(3, len(values) + 1, 3))
+    return Curve(frames=frames, scores=[float(np.mean(values[:count])) for count in frames])
