@@ -14,8 +14,9 @@ import pandas as pd
 HEIGHT = 430
 NUMBER = ".4~g"
 ROLES = {"BF16": "diamond", "on the frontier": "circle", "dominated": "cross"}
+ROOM_FOR_NAMES = 0.2
 PARTS = ["#f59e0b", "#2563eb", "#cbd5e1"]
-LABELS = alt.Axis(labelLimit=320, labelOverlap=False)
+LABELS = alt.Axis(labelLimit=320, labelOverlap=False, labelFlush=False)
 
 
 def scatter(table: pd.DataFrame, x: str, y: str) -> Any:
@@ -25,8 +26,10 @@ def scatter(table: pd.DataFrame, x: str, y: str) -> Any:
 
     ``x`` and ``y`` are the axes' titles.
     """
+    left, right = table["x"].min(), table["x"].max()
+    room = alt.Scale(domain=[left, right + ROOM_FOR_NAMES * (right - left)], zero=False, padding=12)
     base = alt.Chart(table).encode(
-        x=alt.X("x:Q", title=x, scale=_loose()),
+        x=alt.X("x:Q", title=x, scale=room if left < right else _loose()),
         y=alt.Y("y:Q", title=y, scale=_loose()),
     )
     roles = [role for role in ROLES if role in set(table["role"])]
@@ -68,7 +71,9 @@ def forest(table: pd.DataFrame, x: str, zero: bool = False) -> Any:
 def lines(table: pd.DataFrame, x: str, y: str, from_zero: bool = False) -> Any:
     """``y`` over ``x``, a line for each ``method``."""
     base = alt.Chart(table).encode(
-        x=alt.X("x:Q", title=x, scale=alt.Scale(zero=False, nice=False)),
+        x=alt.X(
+            "x:Q", title=x, scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(format="~g")
+        ),
         y=alt.Y("y:Q", title=y, scale=alt.Scale(zero=from_zero)),
         color=alt.Color("method:N", sort=None, legend=alt.Legend(title=None, labelLimit=260)),
         tooltip=["method:N", _told("x", x), _told("y", y)],

@@ -13,7 +13,9 @@ def show(view: View) -> None:
     """Every chosen cell with every figure."""
     table = view.cells.drop(columns=list(INTERNAL)).dropna(axis="columns", how="all")
     first = ["run", "name", "prompt", "status"]
-    table = table[[*first, *(name for name in table if name not in first)]]
+    rest = table.drop(columns=first)
+    numbers = list(rest.select_dtypes("number"))
+    table = table[[*first, *numbers, *(name for name in rest if name not in numbers)]]
     st.caption(f"{len(table)} cells; bytes and seconds, not rounded. The sidebar filters them.")
     st.dataframe(table, hide_index=True, height=620)
     st.download_button(

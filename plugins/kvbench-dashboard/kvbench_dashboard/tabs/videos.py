@@ -71,7 +71,8 @@ def _clip(view: View, cell: pd.Series, reference: int | None) -> Clip:
 
 def _scores(view: View, shown: pd.DataFrame) -> None:
     """This prompt's figures of the methods that are shown."""
-    columns = [view.measured[name] for name in (*MAIN, *view.scores) if name in view.measured]
+    names = [*MAIN, *(name for name in view.scores if "_drift_" not in name)]
+    columns = [view.measured[name] for name in names if name in view.measured]
     table = pd.DataFrame({"method": shown["name"]})
     for column in columns:
         table[heading(column)] = scaled(shown[FIGURE_OF.get(column.name, column.name)], column)
@@ -107,7 +108,7 @@ def _problem(record: CellRecord | None, store: RunStore) -> str | None:
 
 def _note(cell: pd.Series) -> str:
     ratio = cell["compression_ratio"]
-    return "" if pd.isna(ratio) or cell["is_reference"] else f"{ratio:.2f} x smaller"
+    return "" if pd.isna(ratio) or cell["is_reference"] else f"compression {ratio:.2f} x"
 
 
 show(current())
