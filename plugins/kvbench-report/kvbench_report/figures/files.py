@@ -6,7 +6,6 @@ import io
 
 from matplotlib.figure import Figure
 
-
 FONT = "font-family: 'DejaVu Sans'"
 FONTS = f"{FONT}, Verdana, sans-serif"
 """Matplotlib names the font that it brings. Where that is not installed, Verdana is as wide."""

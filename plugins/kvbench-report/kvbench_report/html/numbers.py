@@ -47,37 +47,35 @@ def column_cell(subject: Subject, column: str, row: int) -> Cell:
 
 def main_table(subject: Subject) -> Section:
     """Every method's one number for each column."""
-    columns = subject.main_columns
-    rows = [
-        method_row(
-            subject,
-            row,
-            [
-                Cell(str(row + 1), row + 1),
-                Cell(subject.families[method.name]),
-                *(column_cell(subject, name, row) for name in columns),
-                _relative(subject, row),
-                Cell(
-                    str(method.prompts),
-                    method.prompts,
-                    f"{method.failed} failed" if method.failed else "",
-                ),
-            ],
-        )
-        for row, method in enumerate(subject.results.methods)
-    ]
+    families = list(dict.fromkeys(subject.families.values()))
     headings = [
         Heading("#", "the method's number in the figures"),
         Heading("family", numeric=False),
-        *(column_heading(subject, name) for name in columns),
-        Heading("x BF16", "runtime over that of BF16 on the same prompt, mean"),
         Heading("prompts", "prompts that gave figures"),
     ]
-    families = list(dict.fromkeys(subject.families.values()))
+    for column in subject.main_columns:
+        headings.append(column_heading(subject, column))
+        if column == "runtime_s":
+            headings.append(Heading("x\u00a0BF16", "over BF16 on the same prompt, mean"))
+    rows = [
+        method_row(subject, row, list(_main_cells(subject, row)))
+        for row in range(len(subject.results.methods))
+    ]
     caption = "Means over prompts; peaks are the highest of all prompts. A heading sorts."
-    return Section(
-        "methods", "Methods", [Table(caption, "method", headings, rows, families=families)]
-    )
+    table = Table(caption, "method", headings, rows, families=families)
+    return Section("methods", "Methods", [table])
+
+
+def _main_cells(subject: Subject, row: int) -> Iterator[Cell]:
+    method = subject.results.methods[row]
+    yield Cell(str(row + 1), row + 1)
+    yield Cell(subject.families[method.name])
+    failed = f"{method.failed} failed" if method.failed else ""
+    yield Cell(str(method.prompts), method.prompts, failed)
+    for column in subject.main_columns:
+        yield column_cell(subject, column, row)
+        if column == "runtime_s":
+            yield _relative(subject, row)
 
 
 def drift_table(subject: Subject) -> list[Table]:
@@ -98,7 +96,8 @@ def _relative(subject: Subject, row: int) -> Cell:
     if reference is None:
         return Cell(NOTHING)
     runtimes = subject.results.values["runtime_s"]
-    ratios = runtimes[row] / runtimes[reference]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = runtimes[row] / runtimes[reference]
     known = ratios[np.isfinite(ratios)]
     return Cell(f"{known.mean():.2f}", float(known.mean())) if known.size else Cell(NOTHING)
 
