@@ -17,7 +17,8 @@ def families(methods: Iterable[MethodInfo], registry: Registry) -> dict[str, str
     """Each method's family by its name.
 
     A preset says it. An expression has the family of the presets made of the same parts, as
-    ``rtn(bits=3)+recent(blocks=1)`` is RTN. Of a plugin that is not installed nothing is known.
+    ``rtn(bits=3)+recent(blocks=1)`` is RTN; ``+window()`` goes with any family. Of a plugin that is
+    not installed nothing is known.
     """
     presets = [entry.spec for entry in registry.all(PolicySpec).values()]
     by_name = {spec.name: spec.family for spec in presets if isinstance(spec, PolicySpec)}
@@ -37,8 +38,8 @@ def _family(
 
 
 def _parts(expression: str) -> frozenset[str]:
-    """The names of the parts that are added up; empty if the expression cannot be read."""
+    """The names of the parts that make a family; empty if the expression cannot be read."""
     try:
-        return frozenset(term.name for term in parse(expression))
+        return frozenset(term.name for term in parse(expression)) - {"window"}
     except ExpressionError:
         return frozenset()

@@ -103,6 +103,7 @@ def test_long_names_are_cut_in_the_middle():
     ("label", "expression", "family"),
     [
         ("RTN_INT4", "rtn(bits=4)", "RTN"),
+        ("RTN_INT4+window()", "rtn(bits=4)+window()", "RTN"),
         ("rtn(bits=3)+recent(blocks=1)", "rtn(bits=3)+recent(blocks=1)", "RTN"),
         ("KIVI_INT4(zero_point='clamped')", "kivi(bits=4, zero_point='clamped')", "KIVI"),
         ("x", "rtn(bits=3)+prune(newest=rtn(bits=4))", "FLOWCACHE"),
