@@ -119,7 +119,11 @@ class FullBackend(WanBackend):
         continue_from: Path | None = None,
     ) -> FullBackend:
         from kvbench_selfforcing_wan.full.beginning import read_beginning
+        from kvbench_selfforcing_wan.full.shelf import Shelf
 
+        folder = None if weights in (AUTO, SYNTHETIC) else Path(weights)
+        if folder is not None:
+            Shelf.of(folder)
         config = self.config if resolution is None else resized(self.config, resolution)
         beginning = None
         if continue_from is not None:
@@ -129,7 +133,7 @@ class FullBackend(WanBackend):
             self.preset,
             config=config,
             synthetic=weights == SYNTHETIC,
-            folder=None if weights in (AUTO, SYNTHETIC) else Path(weights),
+            folder=folder,
             beginning=beginning,
         )
 

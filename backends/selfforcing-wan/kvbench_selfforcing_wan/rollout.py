@@ -14,17 +14,12 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from kvbench_core.geometry import CacheGeometry, Step
+from kvbench_core.geometry import Step
 from kvbench_selfforcing_wan.config import WanConfig
 from kvbench_selfforcing_wan.noise import NoiseStreams
 from kvbench_selfforcing_wan.rope import Rotary
 from kvbench_selfforcing_wan.schedule import renoise, to_x0
-from kvbench_selfforcing_wan.transformer import (
-    CausalWanTransformer,
-    TextContext,
-    TimeFeatures,
-    dense_attention,
-)
+from kvbench_selfforcing_wan.transformer import CausalWanTransformer, TextContext, TimeFeatures
 
 OnChunk = Callable[[Tensor], None]
 
@@ -44,32 +39,6 @@ class Session(Protocol):
         ``feature`` is the pass's patch-embedded input ``[batch, token, width]``. Asked before
         every noisy pass; the answer for a chunk's first is no.
         """
-
-
-class DenseSession:
-    """Keeps every key and value of the window unchanged; the plainest possible cache."""
-
-    def __init__(self, geometry: CacheGeometry) -> None:
-        if geometry.sink_frames or geometry.window_frames is None:
-            raise ValueError("dense session: needs a window and no sink")
-        self._limit = geometry.window_frames * geometry.tokens_per_frame
-        self._past: list[tuple[Tensor, Tensor] | None] = [None] * geometry.layers
-        self._clean = False
-
-    def begin_pass(self, step: Step) -> None:
-        self._clean = step.is_context
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        past = self._past[layer]
-        if past is not None:
-            k, v = (torch.cat((old, new), 1) for old, new in zip(past, (k, v), strict=True))
-        k, v = k[:, -self._limit :], v[:, -self._limit :]
-        if self._clean:
-            self._past[layer] = (k, v)
-        return dense_attention(q, k, v)
-
-    def skip(self, step: Step, feature: Tensor) -> bool:
-        return False
 
 
 @frozen(kw_only=True)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from sessions import DenseSession
 
+from kvbench_core.conformance.spies import Forgetful
+from kvbench_core.session import CacheSession
 from kvbench_selfforcing_wan.config import TINY
-from kvbench_selfforcing_wan.rollout import DenseSession
 from kvbench_selfforcing_wan.tiny import pixels
 from kvbench_selfforcing_wan.tiny.judge import judge
 from kvbench_selfforcing_wan.tiny.model import CHECKPOINT, TinyModel
@@ -43,7 +45,7 @@ def test_another_configuration_is_refused(tmp_path: Path) -> None:
 def test_held_out_prompts_come_out_as_told(model: TinyModel, suite: str, index: int) -> None:
     """42 latent frames, twice as long as the attention window."""
     scene = suite_scenes(suite)[index]
-    latents = model.rollout(scene, index, 42).run(DenseSession(TINY.geometry()))
+    latents = model.rollout(scene, index, 42).run(DenseSession(TINY))
     verdict = judge(pixels.to_uint8(pixels.decode(latents[0])), scene)
     assert verdict.object_ok
     assert verdict.motion_ok
@@ -53,13 +55,8 @@ def test_held_out_prompts_come_out_as_told(model: TinyModel, suite: str, index: 
 def test_history_decides_the_picture(model: TinyModel) -> None:
     """A second chunk that cannot see the first one invents another place."""
     scene = suite_scenes("tiny")[0]
-    seeing = model.rollout(scene, 0, 6).run(DenseSession(TINY.geometry()))
-
-    class Blind(DenseSession):
-        def attend(self, layer, q, k, v):  # type: ignore[no-untyped-def]
-            self._past[layer] = None
-            return super().attend(layer, q, k, v)
-
-    blind = model.rollout(scene, 0, 6).run(Blind(TINY.geometry()))
+    seeing = model.rollout(scene, 0, 6).run(DenseSession(TINY))
+    session = CacheSession(Forgetful(), TINY.geometry(), dtype=torch.float32)
+    blind = model.rollout(scene, 0, 6).run(session)
     assert torch.equal(blind[:, :3], seeing[:, :3])
     assert (blind[:, 3:] - seeing[:, 3:]).square().mean() > 0.3

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from sessions import DenseSession
 from torch import Tensor
 
 from kvbench_core.geometry import Step
 from kvbench_selfforcing_wan.noise import NoiseStreams, normal
-from kvbench_selfforcing_wan.rollout import DenseSession, Rollout
+from kvbench_selfforcing_wan.rollout import Rollout
 from kvbench_selfforcing_wan.schedule import Schedule, renoise, to_x0, warped_sigmas
 from kvbench_selfforcing_wan.transformer import CausalWanTransformer, TextContext
 
@@ -19,7 +20,7 @@ class Recorder(DenseSession):
     """Writes down every pass; ``skips`` decides which noisy passes to leave out."""
 
     def __init__(self, model: CausalWanTransformer, skips: Callable[[Step], bool]) -> None:
-        super().__init__(model.config.geometry())
+        super().__init__(model.config)
         self.passes: list[tuple[int, int, bool, float]] = []
         self.asked: list[tuple[int, int]] = []
         self.features: list[Tensor] = []
@@ -43,7 +44,7 @@ def roll(
 
 
 def dense(model: CausalWanTransformer) -> DenseSession:
-    return DenseSession(model.config.geometry())
+    return DenseSession(model.config)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 import torch
+from sessions import DenseSession
 
 from kvbench_core.geometry import Step
-from kvbench_selfforcing_wan.rollout import DenseSession
 from kvbench_selfforcing_wan.transformer import CausalWanTransformer, TextContext
 
 FRAMES, PER_FRAME = 12, 6
@@ -43,7 +43,7 @@ def test_the_training_pass_equals_the_rollout(
         return out.transpose(1, 2)
 
     whole = small(frames, time, text, small.rotary(layout.position.tolist()), attend)
-    session = DenseSession(small.config.geometry())
+    session = DenseSession(small.config)
     for start in range(0, FRAMES, 3):
         rotary = small.rotary(range(start, start + 3))
         for first, timestep, context in ((FRAMES + start, 937.5, False), (start, 0.0, True)):
@@ -53,7 +53,8 @@ def test_the_training_pass_equals_the_rollout(
             expected = whole[:, first : first + 3]
             torch.testing.assert_close(flow, expected, atol=5e-6, rtol=1e-4)
     for first in (2 * FRAMES, 2 * FRAMES + 3):
-        lone = DenseSession(small.config.geometry())
+        lone = DenseSession(small.config)
+        lone.begin_pass(_step(small, 0, False))
         t, rotary = torch.full((1, 1), 625.0), small.rotary(range(3))
         flow = small(frames[:, first : first + 3], t, text, rotary, lone.attend)
         torch.testing.assert_close(flow, whole[:, first : first + 3], atol=5e-6, rtol=1e-4)

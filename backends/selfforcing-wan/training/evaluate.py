@@ -16,8 +16,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from kvbench_core.geometry import CacheGeometry, Step
-from kvbench_selfforcing_wan.rollout import DenseSession
+from kvbench_core.conformance.spies import Forgetful
+from kvbench_core.parts import bf16
+from kvbench_core.policy import compose
+from kvbench_core.session import CacheSession
 from kvbench_selfforcing_wan.tiny import pixels
 from kvbench_selfforcing_wan.tiny.grammar import Scene
 from kvbench_selfforcing_wan.tiny.judge import judge
@@ -26,31 +28,6 @@ from kvbench_selfforcing_wan.tiny.sampling import suite_scenes
 
 FRAMES = 42
 SHEET_COLUMNS = (0, 5, 10, 15, 20, 25, 30, 35, 41)
-
-
-class ForgetfulSession(DenseSession):
-    """Every chunk starts with an empty cache: what the picture owes to its history."""
-
-    def __init__(self, geometry: CacheGeometry) -> None:
-        super().__init__(geometry)
-        self._chunk = 0
-
-    def begin_pass(self, step: Step) -> None:
-        if step.chunk != self._chunk:
-            self._chunk = step.chunk
-            self._past = [None] * len(self._past)
-        super().begin_pass(step)
-
-
-class Bf16Session(DenseSession):
-    """History is kept in bf16, whatever the model computes in; the own chunk is exact."""
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        out = super().attend(layer, q, k, v)
-        past = self._past[layer]
-        if self._clean and past is not None:
-            self._past[layer] = (past[0].bfloat16().to(k.dtype), past[1].bfloat16().to(v.dtype))
-        return out
 
 
 def ssim(a: Tensor, b: Tensor) -> float:
@@ -78,9 +55,9 @@ def evaluate(model: TinyModel, scene: Scene, seed: int) -> tuple[dict[str, Any],
     geometry = model.transformer.config.geometry()
     chunk = geometry.chunk_frames  # The first chunk has no history to lose.
     began = time.perf_counter()
-    latents = model.rollout(scene, seed, FRAMES).run(Bf16Session(geometry))
+    latents = model.rollout(scene, seed, FRAMES).run(CacheSession(compose([bf16()]), geometry))
     seconds = time.perf_counter() - began
-    forgetful = model.rollout(scene, seed, FRAMES).run(ForgetfulSession(geometry))
+    forgetful = model.rollout(scene, seed, FRAMES).run(CacheSession(Forgetful(), geometry))
     frames, without = (pixels.to_uint8(pixels.decode(x[0])).cpu() for x in (latents, forgetful))
     verdict = judge(frames, scene)
     row = {

@@ -7,7 +7,9 @@ from attrs import frozen
 from torch import Tensor
 
 from kvbench_core.geometry import Step
-from kvbench_selfforcing_wan.rollout import DenseSession
+from kvbench_core.parts import bf16
+from kvbench_core.policy import compose
+from kvbench_core.session import CacheSession
 from kvbench_selfforcing_wan.schedule import Schedule, renoise, to_x0
 from kvbench_selfforcing_wan.transformer import CausalWanTransformer, TextContext
 
@@ -39,8 +41,8 @@ def roll_out(
     """
     config, device = model.config, model.device
     levels = list(zip(schedule.timesteps, schedule.sigmas, strict=True))
-    geometry = config.geometry()
-    session = DenseSession(geometry)
+    geometry = config.geometry(batch=clips)
+    session = CacheSession(compose([bf16()]), geometry, device=device, dtype=model.dtype)
     traces: list[list[Tensor]] = [[] for _ in levels]
     for chunk in range(frames // config.chunk_frames):
         start = chunk * config.chunk_frames

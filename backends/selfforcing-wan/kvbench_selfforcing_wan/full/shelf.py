@@ -35,7 +35,10 @@ class Shelf:
         folders = () if not named else (Path(named).expanduser(),)
         for folder in folders:
             if not folder.is_dir():
-                raise BackendError(f"the folder of weights {folder} does not exist")
+                raise BackendError(
+                    f"there is no folder of weights {folder}; "
+                    "--weights is auto, synthetic or a folder"
+                )
         return cls(folders, use_cache=choice is None)
 
     def find(self, file: HubFile) -> Path | None:
