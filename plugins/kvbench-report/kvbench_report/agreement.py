@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from scipy.stats import rankdata
 
 from kvbench_report.axes import AXES, column_for, cost
+from kvbench_report.display import display_name
 from kvbench_report.results import Column, Floats, MethodInfo, Results
 from kvbench_report.stats import LEVEL, SEED, Estimate, drawn_levels
 
@@ -76,7 +77,7 @@ def common_columns(here: Results, there: Results) -> Iterator[tuple[str, Column,
             yield axis.name, mine, theirs
     for name in here.columns:
         if name in there.columns and name not in used:
-            yield name.replace("_", " "), here.columns[name], there.columns[name]
+            yield display_name(here.columns[name]), here.columns[name], there.columns[name]
 
 
 def agreements(here: Results, there: Results, pairs: Sequence[Pair]) -> list[Agreement]:

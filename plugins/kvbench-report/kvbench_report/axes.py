@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from attrs import frozen
 
@@ -59,6 +61,12 @@ def cost(levels: Floats, column: Column) -> Floats:
 
 def stand_in(axis: Axis, column: Column) -> str:
     """A sentence that says so if ``column`` only stands in for the axis, or nothing."""
-    return (
-        f"{display_name(column)} stands in for {axis.name}" if column.name in axis.stand_ins else ""
-    )
+    stands_in = column.name in axis.stand_ins
+    return f"{display_name(column)} stands in for {axis.name}" if stands_in else ""
+
+
+def notes(found: Mapping[Axis, Column | None]) -> list[str]:
+    """What a reader has to know of the columns that were found: gaps and stand-ins."""
+    absent = [axis.name for axis, column in found.items() if column is None]
+    named = [stand_in(axis, column) for axis, column in found.items() if column is not None]
+    return [f"no figures of {', '.join(absent)}"] * bool(absent) + [note for note in named if note]

@@ -23,7 +23,7 @@ from kvbench_report.axes import (
     column_for,
     cost,
     costs,
-    stand_in,
+    notes,
 )
 from kvbench_report.display import display_name
 from kvbench_report.results import Column, Floats, Results
@@ -99,7 +99,7 @@ def frontier(results: Results, name: str) -> Frontier:
         excluded={
             results.names[row]: _why(columns, table[row]) for row in np.flatnonzero(~takes_part)
         },
-        notes=tuple(_notes(found)),
+        notes=tuple(notes(found)),
     )
 
 
@@ -126,10 +126,3 @@ def _why(columns: tuple[Column, ...], costs: Floats) -> str:
     parts = [f"no {', '.join(missing)}"] * bool(missing)
     parts += [f"{', '.join(infinite)} is infinite"] * bool(infinite)
     return "; ".join(parts) or "no objective has a figure"
-
-
-def _notes(found: Mapping[Axis, Column | None]) -> list[str]:
-    absent = [axis.name for axis, column in found.items() if column is None]
-    notes = [f"without {', '.join(absent)}: there is no such figure"] * bool(absent)
-    named = (stand_in(axis, column) for axis, column in found.items() if column)
-    return notes + [note for note in named if note]

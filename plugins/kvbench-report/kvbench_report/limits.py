@@ -109,6 +109,20 @@ def _check(results: Results, quantity: Quantity, bound: float) -> list[Verdict]:
     return verdicts
 
 
+def stated(results: Results, limits: Limits) -> str:
+    """The limits in words, such as ``SSIM at least 0.6000``."""
+    texts = []
+    for quantity, bound in limits.items():
+        column = column_for(results, quantity.axis)
+        if column is None:
+            texts.append(f"a limit on {quantity.axis.name}")
+        else:
+            side = "at most" if quantity.is_capped(column) else "at least"
+            write = writer(results, quantity, column)
+            texts.append(f"{named(quantity, column)} {side} {write(bound)}")
+    return ", ".join(texts) or "no limit"
+
+
 def named(quantity: Quantity, column: Column) -> str:
     """Such as ``SSIM drop``, ``LPIPS increase``, ``runtime / BF16``."""
     name = display_name(column)

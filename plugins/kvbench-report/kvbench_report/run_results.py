@@ -165,7 +165,7 @@ def _settings(found: Collected) -> dict[str, str]:
     facts = {
         "generator": [request.generator],
         "suite": [request.suite],
-        "prompts": [found.manifest.prompt_digest[:12]],
+        "prompt digest": [found.manifest.prompt_digest[:12]],
         "latent frames": [str(request.frames)],
         "seed": [str(request.seed)],
         "device": [request.device, *(environment.device for environment in environments)],

@@ -110,7 +110,7 @@ def test_a_run_uses_the_objectives_that_it_has_and_says_so(made):
     assert found.dominators["BAD"] == ("GOOD",)
     assert found.excluded == {"LOST": "no SSIM, ST-LPIPS, compression ratio, runtime, peak memory"}
     assert found.notes == (
-        "without drift-last: there is no such figure", "ST-LPIPS stands in for LPIPS",
+        "no figures of drift-last", "ST-LPIPS stands in for LPIPS",
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def test_no_metric_at_all(tmp_path):
     all_fine(made.store.root)
     done = kvbench("frontier", made.store.root)
     assert "quality (quality first): min runtime" in done.stdout
-    assert "without SSIM, LPIPS, drift-last" in done.stdout
+    assert "no figures of SSIM, LPIPS, drift-last" in done.stdout
 
 
 def test_one_prompt(tmp_path):

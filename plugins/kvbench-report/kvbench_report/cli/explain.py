@@ -11,17 +11,6 @@ from kvbench_report.cli.source import benchmark_argument, json_option
 
 if TYPE_CHECKING:
     from kvbench_core.published import Benchmark
-    from kvbench_report.peaks import Peak
-
-HEADINGS = (
-    "method",
-    "bits held per code",
-    "held GiB",
-    "model GiB",
-    "published GiB",
-    "published - model",
-    "model, packed GiB",
-)
 
 
 @click.command()
@@ -52,6 +41,8 @@ def explain(
     from kvbench_core.published import method_figures
     from kvbench_core.registry import build_registry
     from kvbench_report.peaks import explain as take_apart
+    from kvbench_report.text.peaks import plain_peaks, print_peaks
+    from kvbench_report.text.tables import print_json
 
     with progress(quiet or as_json) as listener:
         chosen = split_names(methods) or list(method_figures(benchmark))
@@ -61,60 +52,9 @@ def explain(
 
         draw(peaks, figure)
     if as_json:
-        _print_json(peaks, missing)
+        print_json(plain_peaks(peaks, missing))
         return
     if peaks:
-        _print(peaks)
+        print_peaks(peaks)
     for name, why in missing.items():
         click.echo(f"left out: {name}: {why}", err=True)
-
-
-def _print(peaks: list[Peak]) -> None:
-    from kvbench_report.cli.text import print_table
-
-    ordered = sorted(peaks, key=lambda peak: (not peak.is_explained, peak.packed_peak_bytes))
-    print_table(HEADINGS, [_row(peak) for peak in ordered])
-    unexplained = [peak.method for peak in ordered if not peak.is_explained]
-    click.echo(
-        f"\nmodel: {_gib(ordered[0].other_bytes)} GiB of everything else (BF16's peak less its "
-        "cache) + what is held"
-    )
-    click.echo(
-        f"within 1 % of the published peak: {len(peaks) - len(unexplained)} of {len(peaks)} methods"
-    )
-    if unexplained:
-        click.echo(f"not explained: {', '.join(unexplained)}")
-
-
-def _row(peak: Peak) -> list[str]:
-    coded = peak.held_bytes != peak.packed_bytes
-    return [
-        peak.method,
-        str(peak.container_bits) if coded else "-",
-        _gib(peak.held_bytes),
-        _gib(peak.model_bytes),
-        _gib(peak.published_bytes),
-        _difference(peak.difference_bytes),
-        _gib(peak.packed_peak_bytes),
-    ]
-
-
-def _gib(number: int) -> str:
-    return f"{number / 2**30:.4f}"
-
-
-def _difference(number: int) -> str:
-    """Bytes, in the unit that suits them."""
-    if abs(number) < 10_000:
-        return f"{number} B"
-    return f"{number / 2**20:.1f} MiB" if abs(number) < 2**30 else f"{number / 2**30:.2f} GiB"
-
-
-def _print_json(peaks: list[Peak], missing: dict[str, str]) -> None:
-    from attrs import asdict
-
-    from kvbench_report.cli.text import print_json
-
-    derived = ("model_bytes", "difference_bytes", "packed_peak_bytes", "is_explained")
-    rows = [asdict(peak) | {name: getattr(peak, name) for name in derived} for peak in peaks]
-    print_json({"peaks": rows, "left_out": missing})

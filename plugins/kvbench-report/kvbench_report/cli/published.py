@@ -45,9 +45,9 @@ def published() -> None:
 @json_option
 def table(benchmark: Benchmark, style: str, as_json: bool) -> None:
     """Print a published table, moviegen or storyeval. CSV and JSON hold bytes and seconds."""
-    from kvbench_report.cli.text import print_csv, print_json, print_table
     from kvbench_report.display import Display
     from kvbench_report.published_results import published_results
+    from kvbench_report.text.tables import print_csv, print_json, print_table
 
     results = published_results(benchmark)
     levels = {name: results.level(name) for name in results.columns}
@@ -79,8 +79,8 @@ published.add_command(explain)
 def correlations(as_json: bool) -> None:
     """Correlate the two published tables, quantity by quantity, over the 30 methods in both."""
     from kvbench_report.agreement import agreements, common_methods
-    from kvbench_report.cli.text import print_json, print_table
     from kvbench_report.published_results import published_results
+    from kvbench_report.text.tables import print_json, print_table
 
     movie, story = published_results("moviegen"), published_results("storyeval")
     pairs = common_methods(movie, story)

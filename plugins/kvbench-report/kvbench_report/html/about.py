@@ -19,7 +19,7 @@ from kvbench_report.html.blocks import (
 )
 from kvbench_report.subject import Subject
 
-NOT_PACKAGES = ("generator", "suite", "prompts", "latent frames", "seed", "device", "kernel",
+NOT_PACKAGES = ("generator", "suite", "prompt digest", "latent frames", "seed", "device", "kernel",
                 "cache dtype", "peak counter")  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What the analyses print; the commands import these modules when they run."""
