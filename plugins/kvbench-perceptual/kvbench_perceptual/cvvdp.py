@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -54,13 +56,14 @@ class Cvvdp(Metric):
         """
         import torch
 
-        from kvbench_perceptual.frame_source import FrameSource
-
         assert reference is not None
-        source = FrameSource(video, reference, self._model.display_photometry)
-        # Its blur draws a random width between two equal bounds.
-        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
-            jod, _ = self._model.predict_video_source(source)
+        with unlogged():
+            from kvbench_perceptual.frame_source import FrameSource
+
+            source = FrameSource(video, reference, self._model.display_photometry)
+            # Its blur draws a random width between two equal bounds.
+            with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+                jod, _ = self._model.predict_video_source(source)
         return Scores(values={"cvvdp": float(jod)})
 
     @cached_property
@@ -76,3 +79,14 @@ class Cvvdp(Metric):
             device=device,
             quiet=True,
         )
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """No warnings in the log: of a CUDA toolkit without a GPU when imported, of dark frames."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

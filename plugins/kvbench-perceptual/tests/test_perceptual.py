@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import weakref
@@ -74,6 +75,15 @@ def test_cvvdp_knows_the_frame_rate(clips, metrics):
     slow = metrics["cvvdp"].score(*clips, "").values["cvvdp"]
     fast = [type(clip)(clip.frames, 60.0) for clip in clips]
     assert metrics["cvvdp"].score(*fast, "").values["cvvdp"] != pytest.approx(slow, abs=1e-3)
+
+
+def test_cvvdp_is_quiet_about_dark_frames(metrics, clips, capfd):
+    dark = type(clips[0])([np.zeros((64, 96, 3), np.uint8)] * 3)
+    handlers = logging.getLogger().handlers[:]
+    assert metrics["cvvdp"].score(dark, dark, "").values["cvvdp"] == pytest.approx(10)
+    assert logging.getLogger().handlers == handlers
+    assert logging.root.manager.disable == logging.NOTSET
+    assert capfd.readouterr() == ("", "")
 
 
 def write_lossless(path, video):
