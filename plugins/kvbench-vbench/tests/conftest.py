@@ -41,9 +41,9 @@ class Video:
 
 @pytest.fixture(scope="session")
 def video():
-    """A square that moves over noise, 4 frames of 64 x 96."""
+    """A square that moves over noise, 3 frames of 64 x 96."""
     rng = np.random.default_rng(0)
-    frames = rng.integers(0, 90, (4, 64, 96, 3), dtype=np.uint8)
+    frames = rng.integers(0, 90, (3, 64, 96, 3), dtype=np.uint8)
     for index, frame in enumerate(frames):
         frame[16:40, 8 * index : 8 * index + 24] = (220, 60, 40)
     return Video(list(frames))
