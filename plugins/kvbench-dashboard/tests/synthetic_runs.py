@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,7 @@ def _score(record: CellRecord, random: np.random.Generator) -> ScoreRecord:
 def _curve(values: list[float]) -> Curve:
     frames = list(range(3, len(values) + 1, 3))
     return Curve(frames=frames, scores=[float(np.mean(values[:count])) for count in frames])
+
+
+if __name__ == "__main__":  # python synthetic_runs.py FOLDER: a study of full size, for timing
+    write_run(Path(sys.argv[1]), labels(34), 100, videos=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from streamlit.testing.v1 import AppTest
 from synthetic_runs import labels, write_run
 
 import kvbench_dashboard
+from kvbench_core.run.records import CellError
 from kvbench_dashboard.opened import VARIABLE, remember
 
 APP = Path(kvbench_dashboard.__file__).with_name("app.py")
@@ -96,3 +98,15 @@ def test_a_run_that_went_away_is_said(tmp_path: Path):
 def opened_without_check(root: Path) -> AppTest:
     remember([root])
     return AppTest.from_file(str(APP), default_timeout=60).run()
+
+
+def test_failures_of_cells_and_of_scores_are_shown(tmp_path: Path):
+    store = write_run(tmp_path / "failed", labels(3), 1, failing=("RTN_01",))
+    cell = next(r for r in store.cells(store.manifest())[0] if r.cell.method.label == "RTN_02")
+    score = store.scores(cell.cell.id)[0][0]
+    error = CellError(type="ValueError", message="too small", traceback="...")
+    store.put_score(evolve(score, status="failed", error=error, values={}))
+    shown = " ".join(at(opened(store.root), "provenance").dataframe[0].value["what"])
+    assert "MemoryError" in shown
+    assert "metric ssim" in shown
+    assert "too small" in shown

@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 from attrs import asdict
 
+from kvbench_core.errors import KvbenchError
+from kvbench_core.report.collect import collect
+from kvbench_core.run.store import RunStore
 from kvbench_dashboard.data import Run
 from kvbench_dashboard.text import plain
 from kvbench_dashboard.view import View, current
 
 
 def show(view: View) -> None:
-    """Failures first, then each run's request and sessions."""
-    _failures(view)
+    """For each run its failures, its request and its sessions."""
     for run in view.runs:
+        st.subheader(f"Run {plain(run.name)}")
+        st.text(str(run.root))
+        _failures(run)
         _run(run)
 
 
-def _failures(view: View) -> None:
-    st.subheader("Failures")
-    failed = view.cells[view.cells["status"] != "ok"]
-    if failed.empty:
-        st.success("Every cell that was tried gave a video.")
-        return
-    table = failed[["run", "name", "prompt", "seed", "error"]]
-    st.dataframe(table, hide_index=True)
+def _failures(run: Run) -> None:
+    wanted = len(run.manifest.methods) * len(run.manifest.prompts)
+    if len(run.cells) < wanted:
+        st.warning(f"{wanted - len(run.cells)} of {wanted} cells have not been made.")
+    found = _from_records(str(run.root), run.stamp)
+    if not any(found.values()):
+        st.success("Every cell that was tried gave a video, and every score could be computed.")
+    for title, lines in found.items():
+        if lines:
+            with st.expander(f"{title}: {len(lines)}", expanded=title == "Failures"):
+                st.dataframe(pd.DataFrame({"what": lines}), hide_index=True)
+
+
+@st.cache_data(max_entries=16, show_spinner="Reading the records …")
+def _from_records(root: str, stamp: tuple[int, ...]) -> dict[str, list[str]]:  # noqa: ARG001
+    """What the table of cells does not hold; ``stamp`` is for the cache."""
+    try:
+        found = collect(RunStore(Path(root)))
+    except KvbenchError as error:
+        return {"Problems": [str(error)]}
+    return {
+        "Failures": list(found.failures()),
+        "Problems": list(found.problems),
+        "Scores that are not available": list(found.missing_scores()),
+    }
 
 
 def _run(run: Run) -> None:
-    st.subheader(f"Run {plain(run.name)}")
-    st.text(str(run.root))
     if run.why_derived:
         st.caption(f"The table was made from the records: {plain(run.why_derived)}.")
-    _missing(run)
     left, right = st.columns(2)
     with left:
         st.markdown("**Request**")
@@ -61,12 +82,6 @@ def _run(run: Run) -> None:
         ),
         hide_index=True,
     )
-
-
-def _missing(run: Run) -> None:
-    wanted = len(run.manifest.methods) * len(run.manifest.prompts)
-    if len(run.cells) < wanted:
-        st.warning(f"{wanted - len(run.cells)} of {wanted} cells have not been made.")
 
 
 def _pairs(facts: dict[str, object]) -> pd.DataFrame:

@@ -24,8 +24,8 @@ def show(view: View) -> None:
     name = left.selectbox("Score", list(scores), format_func=lambda each: heading(scores[each]))
     with right:
         run = one_run(view)
-        against = st.toggle("Difference to BF16", disabled=not scores[name].summary)
-    results = view.results(run)
+        results = view.results(run)
+        against = st.toggle("Difference to BF16", disabled=results.reference is None)
     _levels(results, name, against)
     _drift(view)
 
