@@ -78,9 +78,8 @@ def test_a_heading_sorts_both_ways(opened: Any):
 
 def test_what_is_missing_stays_last(opened: Any):
     tab, _, _ = opened
-    tab.evaluate(
-        "delete document.querySelector('#methods tbody tr:nth-child(2) td:nth-child(4)').dataset.key"
-    )
+    prompts = "#methods tbody tr:nth-child(2) td:nth-child(4)"
+    tab.evaluate("cell => delete document.querySelector(cell).dataset.key", prompts)
     missing = names(tab)[1]
     for _ in range(2):
         tab.locator("#methods thead button", has_text="prompts").click()

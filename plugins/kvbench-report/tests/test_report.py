@@ -116,6 +116,27 @@ def test_nothing_but_failures(tmp_path: Path):
     assert "2 failures below" in page(tmp_path)
 
 
+def test_a_run_that_has_only_begun(tmp_path: Path):
+    MadeRun(tmp_path, METHODS, PROMPTS)
+    assert "No cell has been made yet" in page(tmp_path)
+
+
+def test_a_reference_without_figures(tmp_path: Path):
+    run = MadeRun(tmp_path, METHODS[:2], PROMPTS[:2])
+    for prompt in PROMPTS[:2]:
+        run.failed("BF16", prompt)
+        run.cell("RTN_INT4", prompt, ratio=3.2, runtime=0.0, peak=0)
+    assert "RTN_INT4" in page(tmp_path)
+
+
+def test_no_reference_at_all(tmp_path: Path):
+    run = MadeRun(tmp_path, METHODS[:3], PROMPTS[:2])
+    for name in METHODS[1:3]:
+        for prompt in PROMPTS[:2]:
+            run.cell(name, prompt, ratio=3.2)
+    assert "There is no BF16 cell" in page(tmp_path)
+
+
 def test_one_prompt_gives_no_intervals(tmp_path: Path):
     made(tmp_path, prompts=PROMPTS[:1])
     assert "One prompt gives no intervals" in page(tmp_path)

@@ -74,7 +74,9 @@ def _warnings(subject: Subject) -> Iterator[Block]:
     results = subject.results
     if subject.found.manifest.request.systems_only:
         yield Text(f"{SYSTEMS_ONLY.capitalize()}.")
-    if results.reference is None:
+    if not results.methods:
+        yield Text("No cell has been made yet.")
+    elif results.reference is None:
         yield Text("There is no BF16 cell, so nothing is compared with the uncompressed cache.")
     if len(results.prompts) == 1:
         yield Text("One prompt gives no intervals: differences may be chance.")
