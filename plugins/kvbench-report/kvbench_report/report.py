@@ -64,7 +64,7 @@ def write_report(
         f"{request.frames} latent frames, {request.device}"
     )
     text = page(subject.results.title, subtitle, sections)
-    return folder.write("report.html", text.encode())
+    return folder.write("report.html", text.encode(errors="replace"))  # half a surrogate pair
 
 
 @frozen

@@ -44,8 +44,9 @@ def _facts(subject: Subject) -> Iterator[tuple[str, str]]:
         yield name, settings[name] or "-"
     yield "kvbench", settings.get("kvbench-core", "-")
     yield "revision", "; ".join(_revisions(subject)) or "installed packages, no checkout"
-    started, finished = manifest.sessions[0].started, manifest.sessions[-1].finished
-    yield "made", f"{_minute(started)} to {_minute(finished) if finished else '-'} UTC"
+    for first, last in zip(manifest.sessions[:1], manifest.sessions[-1:], strict=True):
+        finished = _minute(last.finished) if last.finished else "-"
+        yield "made", f"{_minute(first.started)} to {finished} UTC"
     yield "state", STATES[manifest.status]
 
 
