@@ -12,6 +12,7 @@ import pytest
 from toy_runs import Notes, plan, run
 from wild_plugin import digest
 
+from kvbench_core.conformance.metric import MetricConformance
 from kvbench_core.errors import KvbenchError
 from kvbench_core.registry import build_registry
 from kvbench_core.run.evaluate import evaluate
@@ -150,6 +151,13 @@ def test_interrupted_evaluation_leaves_whole_files_and_resumes(store: RunStore, 
     assert process.returncode == 0
     assert {path: json.loads(path.read_text()) for path in kept} == kept
     assert len(scores(store)) == 3
+
+
+def test_the_contract_catches_a_metric_that_depends_on_the_process(store: RunStore):
+    check = MetricConformance().test_m9_another_process_finds_the_same
+    check(build_registry().metric("right"), "right")
+    with pytest.raises(AssertionError, match=r"^M9: a worker process finds the same scores"):
+        check(build_registry().metric("moody"), "moody")
 
 
 def test_few_videos_are_scored_in_this_process():

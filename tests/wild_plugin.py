@@ -90,6 +90,15 @@ class Against(Metric):
         return Scores(values={self.name: -float(np.abs(middle.astype(float) - other).mean())})
 
 
+class Moody(Wild):
+    """Its scores depend on the process."""
+
+    name, columns = "moody", column("moody")
+
+    def score_frame(self, frame: Frame, reference: Frame | None) -> Mapping[str, float | None]:
+        return {self.name: float(os.getpid())}
+
+
 @hookimpl
 def kvbench_metrics() -> list[MetricSpec]:
     return [
@@ -99,5 +108,6 @@ def kvbench_metrics() -> list[MetricSpec]:
             ("right", "Right"),
             ("slow", "Slow"),
             ("against", "Against"),
+            ("moody", "Moody"),
         )
     ]

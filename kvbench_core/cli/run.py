@@ -10,7 +10,7 @@ import click
 
 from kvbench_core.cli.options import given_options, resolution_option, split_names
 from kvbench_core.errors import KvbenchError
-from kvbench_core.specs import BackendSpec, MetricSpec, PolicySpec
+from kvbench_core.specs import BackendSpec, PolicySpec
 
 if TYPE_CHECKING:
     from kvbench_core.registry import Registry
@@ -206,10 +206,11 @@ def _check_installed(registry: Registry, backend: str) -> None:
 
 
 def _metrics(registry: Registry, texts: tuple[str, ...]) -> list[str] | None:
-    """The metrics that were named, all known; ``None`` stands for every one."""
+    """The metrics that were named, all usable here; ``None`` stands for every one."""
+    from kvbench_core.run.loaded_metric import load_metrics
+
     names = split_names(texts)
-    for name in names:
-        registry.find(MetricSpec, name)
+    load_metrics(registry, names)  # an evaluation that cannot be done is no reason to generate
     return names or None
 
 

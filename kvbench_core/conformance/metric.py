@@ -1,59 +1,30 @@
-"""The metric clauses (``docs/contract.md``, M1 to M8)."""
+"""The metric clauses (``docs/contract.md``, M1 to M9)."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from multiprocessing import get_context
 from typing import ClassVar
 
 import numpy as np
 import pytest
-from attrs import frozen
 
 from kvbench_core.conformance.base import Conformance
+from kvbench_core.conformance.clips import (
+    FRAMES,
+    PROMPT,
+    Clip,
+    SharedClip,
+    moving_square,
+    scored,
+    scored_anew,
+)
 from kvbench_core.conformance.rollout import global_seed
 from kvbench_core.drift import mean, prefix_lengths
 from kvbench_core.errors import MetricUnavailableError, PluginError
-from kvbench_core.metric import Column, Frame, Metric, Scores
+from kvbench_core.metric import Column, Metric
 from kvbench_core.registry import build_registry
-
-PROMPT = "a red ball rolls right"
-FRAMES, HEIGHT, WIDTH = 6, 48, 64
-
-
-@frozen(eq=False)
-class Clip:
-    """A video in memory, decoded afresh whenever it is read."""
-
-    frames: tuple[Frame, ...]
-    fps: float = 16.0
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(frame.copy() for frame in self.frames)
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-
-class SharedClip(Clip):
-    """Hands out its own frames, so that a change to one shows."""
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self.frames)
-
-
-def moving_square(noise: float = 0.0, brightness: int = 60) -> Clip:
-    """A bright square that moves over a gradient, with Gaussian noise."""
-    random = np.random.default_rng(0)
-    ramp = np.linspace(0, brightness, WIDTH)[None, :, None] + np.zeros((HEIGHT, 1, 3))
-    frames = []
-    for index in range(FRAMES):
-        frame = ramp.copy()
-        frame[16:32, 4 * index : 4 * index + 16] = (200, 40, 40)
-        frame += noise * random.standard_normal(frame.shape)
-        frames.append(frame.clip(0, 255).astype(np.uint8))
-    return Clip(tuple(frames))
 
 
 class MetricConformance(Conformance):
@@ -86,7 +57,7 @@ class MetricConformance(Conformance):
 
     def test_m2_every_column_has_a_value_or_a_reason(self, metric: Metric) -> None:
         for noise in (0.0, 30.0):
-            scores = _score(metric, moving_square(noise))
+            scores = scored(metric, moving_square(noise))
             expected = {column.name for column in metric.columns}
             assert set(scores.values) == expected, (
                 f"M2: score gives each declared column, {sorted(expected)}, and no other; got "
@@ -102,7 +73,7 @@ class MetricConformance(Conformance):
     def test_m3_no_video_is_closer_than_the_reference_itself(self, metric: Metric) -> None:
         if not metric.needs_reference:
             pytest.skip("the metric has no reference")
-        same, noisy = (_score(metric, moving_square(noise)) for noise in (0.0, 30.0))
+        same, noisy = (scored(metric, moving_square(noise)) for noise in (0.0, 30.0))
         for column in metric.columns:
             best, worse = same.values[column.name], noisy.values[column.name]
             if best is None:
@@ -137,18 +108,18 @@ class MetricConformance(Conformance):
         found = []
         for seed in (1, 2):
             with global_seed(seed) as untouched:
-                found.append(_score(metric, moving_square(20.0)))
+                found.append(scored(metric, moving_square(20.0)))
                 assert untouched(), "M6: the global random generators are left alone"
         assert found[0] == found[1], (
             f"M6: equal videos have equal scores; got {found[0].values} and {found[1].values}"
         )
-        between = _score(metric, moving_square(5.0, brightness=120))
-        assert _score(metric, moving_square(20.0)) == found[0], (
+        between = scored(metric, moving_square(5.0, brightness=120))
+        assert scored(metric, moving_square(20.0)) == found[0], (
             f"M6: a score does not depend on earlier ones such as {between.values}"
         )
 
     def test_m7_per_frame_figures_are_as_many_as_frames(self, metric: Metric) -> None:
-        for name, figures in _score(metric, moving_square(20.0)).per_frame.items():
+        for name, figures in scored(metric, moving_square(20.0)).per_frame.items():
             assert len(figures) == FRAMES, (
                 f"M7: per_frame[{name!r}] has one figure for each of {FRAMES} frames; got "
                 f"{len(figures)}"
@@ -158,10 +129,10 @@ class MetricConformance(Conformance):
         video = moving_square(20.0)
         if metric.drift == "prefixes":
             for length in prefix_lengths(FRAMES):
-                _score(metric, Clip(video.frames[:length]))
+                scored(metric, Clip(video.frames[:length]))
         if metric.drift != "frames":
             pytest.skip("the metric has no drift by frames")
-        scores = _score(metric, video)
+        scores = scored(metric, video)
         for column in metric.columns:
             figures = scores.per_frame.get(column.name, [])
             assert figures, f"M8: drift by frames needs per_frame[{column.name!r}]"
@@ -170,10 +141,18 @@ class MetricConformance(Conformance):
                 f"got {scores.values[column.name]}"
             )
 
-
-def _score(metric: Metric, video: Clip) -> Scores:
-    reference = Clip(moving_square().frames[: len(video)]) if metric.needs_reference else None
-    return metric.score(video, reference, PROMPT)
+    def test_m9_another_process_finds_the_same(
+        self, metric: Metric, kvbench_metric: str | None
+    ) -> None:
+        if kvbench_metric is None:
+            pytest.skip("the metric has no registered name")
+        here = scored(metric, moving_square(20.0)).values
+        with get_context("spawn").Pool(1) as pool:
+            there = pool.apply(scored_anew, (kvbench_metric, 20.0))
+        # Libraries add in another order when they have fewer threads.
+        assert there == pytest.approx(here, rel=1e-5), (
+            f"M9: a worker process finds the same scores; here {here}, there {there}"
+        )
 
 
 def _better(column: Column, best: float, worse: float) -> bool:
