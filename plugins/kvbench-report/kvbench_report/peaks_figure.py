@@ -14,16 +14,32 @@ from kvbench_report.peaks import Peak
 COLOURS = {"other": "#b8b8b8", "packed": "#2a6f97", "surplus": "#a9d6e5", "published": "black"}
 
 
+def check_path(path: Path) -> None:
+    """Refuse a path that :func:`draw` cannot write, before anything is computed.
+
+    Raises:
+        StoreError: the folder is not there, or the format is unknown.
+    """
+    known = Figure().canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise StoreError(
+            f"cannot draw {path}: its ending must be one of {', '.join(sorted(known))}"
+        )
+    if not path.absolute().parent.is_dir():
+        raise StoreError(f"cannot draw {path}: there is no folder {path.parent}")
+
+
 def draw(peaks: Sequence[Peak], path: Path) -> None:
     """Write the figure; the ending of ``path`` chooses the format.
 
     Raises:
-        StoreError: it cannot be written, or the format is unknown.
+        StoreError: it cannot be written.
     """
+    check_path(path)
     try:
         peaks_figure(peaks).savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot draw {path}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"cannot draw {path}: {error.strerror or error}") from error
 
 
 def peaks_figure(peaks: Sequence[Peak]) -> Figure:

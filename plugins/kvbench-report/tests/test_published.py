@@ -145,13 +145,25 @@ def test_containers_are_those_of_the_revisions(explained):
 
 
 def test_a_method_that_is_not_installed_is_named(monkeypatch):
-    monkeypatch.setenv(
-        "KVBENCH_BLOCK_PLUGINS", "kivi,residual,flowcache,spatial,temporal,quarot,rtn"
-    )
-    data = json.loads(kvbench("published", "explain", "--json").stdout)
-    assert [peak["method"] for peak in data["peaks"]] == ["BF16"]
-    assert len(data["left_out"]) == 32
-    assert "no method is called 'RTN_INT4'" in data["left_out"]["RTN_INT4"]
+    monkeypatch.setenv("KVBENCH_BLOCK_PLUGINS", "rtn")
+    done = kvbench("published", "explain", "-m", "BF16,RTN_INT4", "--quiet")
+    assert done.exit_code == 0
+    assert "within 1 % of the published peak: 1 of 1 methods" in done.stdout
+    assert "left out: RTN_INT4: no method is called 'RTN_INT4'" in done.stderr
+
+
+def test_a_figure_that_cannot_be_written_is_refused_at_once(tmp_path):
+    for name, reason in (("no/f.png", "there is no folder"), ("f.xyz", "its ending must be one")):
+        done = kvbench("published", "explain", "--figure", tmp_path / name, "--quiet")
+        assert done.exit_code == 2
+        assert reason in done.stderr
+        assert done.stdout == ""
+
+
+def test_a_name_that_was_not_published():
+    done = kvbench("published", "explain", "-m", "RTN_INT5", "--quiet")
+    assert done.exit_code == 2
+    assert "no method of moviegen is called 'RTN_INT5'; did you mean RTN_INT4" in done.stderr
 
 
 def test_without_the_geometry_it_says_what_to_install(monkeypatch):

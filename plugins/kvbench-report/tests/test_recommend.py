@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 from made_runs import MadeRun
 
 from kvbench_core.cli import main
+from kvbench_report.axes import DRIFT, IMAGING, LPIPS, PEAK, RATIO, RUNTIME, SSIM
 from kvbench_report.limits import (
     DRIFT_LOSS,
     LEAST_PSNR,
@@ -118,6 +121,31 @@ def test_presets_sort_as_the_study_says(benchmark, preset):
     results = published_results(benchmark)
     found = ranked(results, PRESETS[preset], range(len(results.methods)))
     assert found == naive_order(results, preset)
+
+
+@pytest.mark.parametrize("benchmark", ["moviegen", "storyeval"])
+@pytest.mark.parametrize(
+    ("axis", "column", "sign"),
+    [(RATIO, "compression_ratio", -1), (PEAK, "peak_vram_bytes", 1), (RUNTIME, "runtime_s", 1),
+     (SSIM, "ssim", -1), (LPIPS, "lpips", 1), (IMAGING, "imaging_quality", -1),
+     (DRIFT, "drift_last", -1)],
+)  # fmt: skip
+def test_the_order_on_each_axis_is_the_tables(benchmark, axis, column, sign):
+    results = published_results(benchmark)
+    text = (files("kvbench_core.published") / "data" / f"{benchmark}.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    known = [row for row in rows if row[column]]
+    expected = [row["method"] for row in sorted(known, key=lambda row: sign * float(row[column]))]
+    found = [results.names[row] for row in ranked(results, (axis,), range(len(rows)))]
+    assert found[: len(known)] == expected
+
+
+@pytest.mark.parametrize("benchmark", ["moviegen", "storyeval"])
+def test_the_tables_are_printed_in_order_of_compression(benchmark):
+    ratios = published_results(benchmark).level("compression_ratio")
+    known = ratios[~np.isnan(ratios)]
+    assert (np.diff(known) <= 1e-12).all()
+    assert not np.isnan(ratios[: len(known)]).any()
 
 
 def test_reasons_name_quantity_value_and_limit():

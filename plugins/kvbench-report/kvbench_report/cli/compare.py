@@ -40,8 +40,6 @@ def compare(
     (Spearman, with the interval over draws of prompts) agree, which methods' ranks differ most,
     and the figures, RUN's first.
     """
-    from attrs import evolve
-
     from kvbench_report.compare import compare as set_beside
     from kvbench_report.text.comparison import (
         plain_comparison,
@@ -50,10 +48,7 @@ def compare(
     )
     from kvbench_report.text.tables import print_json
 
-    here, there = source(run, None), source(other, published)
-    found = set_beside(evolve(here, title=str(run)), there, integration)
-    if other is not None:  # two runs may have folders of one name
-        found = evolve(found, there=evolve(there, title=str(other)))
+    found = set_beside(source(run, None), source(other, published), integration)
     if as_json:
         print_json(plain_comparison(found))
         return

@@ -44,6 +44,10 @@ def explain(
     from kvbench_report.text.peaks import plain_peaks, print_peaks
     from kvbench_report.text.tables import print_json
 
+    if figure is not None:
+        from kvbench_report.peaks_figure import check_path
+
+        check_path(figure)
     with progress(quiet or as_json) as listener:
         chosen = split_names(methods) or list(method_figures(benchmark))
         peaks, missing = take_apart(build_registry(), benchmark, chosen, listener)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +13,8 @@ if TYPE_CHECKING:
     from kvbench_core.published import Benchmark
     from kvbench_report.results import Results
 
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+SHOWN = 8
+"""Failures and problems that are printed."""
 
 run_argument = click.argument("run", required=False, type=click.Path(path_type=Path))
 published_option = click.option(
@@ -29,12 +29,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def source(run: Path | None, published: Benchmark | None) -> Results:
-    """The results that the arguments name.
+    """The results that the arguments name; a run's title is its path as it was given.
 
     Raises:
         click.UsageError: not exactly one was given.
         KvbenchError: the run cannot be read, or has no cell.
     """
+    from attrs import evolve
+
     from kvbench_core.errors import StoreError
     from kvbench_report.published_results import published_results
     from kvbench_report.run_results import read_run
@@ -49,7 +51,7 @@ def source(run: Path | None, published: Benchmark | None) -> Results:
     results = read_run(run)
     if not results.methods:
         raise StoreError(f"{run} has no readable cell yet; `kvbench run --out {run}` makes them")
-    return results
+    return evolve(results, title=str(run))
 
 
 def say_problems(results: Results) -> None:
@@ -61,6 +63,3 @@ def say_problems(results: Results) -> None:
         click.echo(f"note: {printable(line)}", err=True)
     if len(lines) > SHOWN:
         click.echo(f"note: and {len(lines) - SHOWN} more; see `kvbench table`", err=True)
-
-
-SHOWN = 8
