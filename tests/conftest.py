@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from kvbench_core.plugins import BLOCK_VARIABLE
+
 HERE = Path(__file__).parent
 collect_ignore = ["third_party"]  # a package of its own, tested as one
 sys.path.insert(0, str(HERE))  # for toy_*.py, which is no package
@@ -26,6 +28,14 @@ def toy_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kvbench-toy\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[kvbench]\ntoy = toy_plugin\n")
     return site
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light_metrics() -> Iterator[None]:
+    """Only the metrics that cost little, whatever else the workspace has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(BLOCK_VARIABLE, "lpips,perceptual,quality,vbench")
+        yield
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from toy_runs import Notes, plan, run
 
 from kvbench_core.errors import KvbenchError, MetricUnavailableError
 from kvbench_core.metric import Column, Scores
-from kvbench_core.plugins import BLOCK_VARIABLE
 from kvbench_core.registry import Registry, build_registry
 from kvbench_core.run.evaluate import Evaluation, evaluate
 from kvbench_core.run.records import ScoreRecord
@@ -20,9 +19,7 @@ from kvbench_core.run.store import RunStore
 
 
 @pytest.fixture
-def registry(toy: None, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """The toy's metrics; those of the large plugins have tests of their own."""
-    monkeypatch.setenv(BLOCK_VARIABLE, "lpips,perceptual,quality,vbench")
+def registry(toy: None) -> Registry:
     return build_registry()
 
 
