@@ -51,7 +51,11 @@ def collect(store: RunStore) -> Collected:
     """
     manifest = store.manifest()
     records, problems = store.cells(manifest)
-    videos = {record.video.sha256 for record in records if record.video}
+    references = {
+        record.cell.pairing: record.video.sha256
+        for record in records
+        if record.video and record.cell.method.is_reference
+    }
     scores = {}
     for record in records:
         found, damaged = store.scores(record.cell.id)
@@ -60,7 +64,7 @@ def collect(store: RunStore) -> Collected:
             for score in found
             if record.video is not None
             and score.video_sha256 == record.video.sha256
-            and (score.reference_sha256 is None or score.reference_sha256 in videos)
+            and score.reference_sha256 in (None, references.get(record.cell.pairing))
         )
         problems += damaged
     return Collected(

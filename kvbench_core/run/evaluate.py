@@ -70,18 +70,14 @@ def evaluate(
 
 def _jobs(metrics: Iterable[LoadedMetric], cells: list[CellRecord]) -> Iterator[Job]:
     """Every metric on every cell; but the reference is not compared with itself."""
-    references = {_pairing(cell): cell for cell in cells if cell.cell.method.is_reference}
+    references = {cell.cell.pairing: cell for cell in cells if cell.cell.method.is_reference}
     for cell in cells:
         fitting = [
             metric.name
             for metric in metrics
             if not (metric.needs_reference and cell.cell.method.is_reference)
         ]
-        yield Job(cell, references.get(_pairing(cell)), tuple(fitting))
-
-
-def _pairing(record: CellRecord) -> tuple[str, int, int]:
-    return record.cell.prompt, record.cell.seed, record.cell.frames
+        yield Job(cell, references.get(cell.cell.pairing), tuple(fitting))
 
 
 def _missing(store: RunStore, job: Job, metrics: Iterable[LoadedMetric]) -> Job:

@@ -128,6 +128,11 @@ class CellKey:
     seed: int = field(validator=ge(0))
     frames: int = field(validator=ge(1))
 
+    @property
+    def pairing(self) -> tuple[str, int, int]:
+        """What a cell has in common with the reference that it is compared with."""
+        return self.prompt, self.seed, self.frames
+
 
 @frozen(kw_only=True)
 class Session:

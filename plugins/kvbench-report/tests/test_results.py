@@ -72,6 +72,13 @@ def test_a_reference_that_failed_has_no_perfect_score(made: MadeRun):
     np.testing.assert_array_equal(ssim[1], [0.5, math.nan])  # its reference is gone
 
 
+def test_a_score_against_another_prompts_reference_does_not_count(made: MadeRun):
+    record = made.cell("A", "ball")
+    (other,) = (r for r in made.store.cells(made.manifest)[0] if r.cell == made.key("BF16", "cube"))
+    made.score(record, "ssim", 0.9, reference_sha256=other.video.sha256)
+    assert math.isnan(read_run(made.store.root).values["ssim"][1, 0])
+
+
 def test_settings_tell_what_the_cells_were_made_with(made: MadeRun):
     made.environment = environment(torch="2.14")
     made.cell("A", "ball")
