@@ -114,7 +114,7 @@ def test_the_table_has_last_slope_and_curve(store: RunStore):
     assert row["mse_drift_slope"] == curve.slope
     assert (row["mse_drift_frames"], row["mse_drift_scores"]) == (curve.frames, curve.scores)
     meaning = table.schema.field("mse_drift_slope").metadata
-    assert meaning == {b"unit": b"1 per 100 frames", b"better": b"lower"}
+    assert (meaning[b"unit"], meaning[b"better"]) == (b"1 per 100 frames", b"lower")
 
 
 def test_scores_of_format_version_1_are_read_and_get_curves(store: RunStore):

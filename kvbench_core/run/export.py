@@ -30,8 +30,11 @@ def cells_table(store: RunStore) -> pa.Table:
     rows: list[dict[str, Any]] = []
     meanings: dict[str, dict[str, str]] = {}
     manifest = store.manifest()
-    for record in store.cells(manifest)[0]:
-        scores = store.scores(record.cell.id)[0]
+    records = store.cells(manifest)[0]
+    videos = {None, *(record.video.sha256 for record in records if record.video)}
+    for record in records:
+        found = store.scores(record.cell.id)[0]
+        scores = [score for score in found if score.reference_sha256 in videos]
         rows.append(_row(record, scores) | {"weights": manifest.request.weights})
         for column in (column for score in scores for column in score.columns):
             meaning = {

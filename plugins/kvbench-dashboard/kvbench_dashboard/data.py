@@ -102,7 +102,7 @@ def _column(field: pa.Field) -> Column:
     unit = said.get("unit", "")
     return Column(
         name=field.name,
-        unit="" if unit == "1" else unit,
+        unit="" if unit == "1" else unit.removeprefix("1 "),
         better="lower" if said.get("better") == "lower" else "higher",
         summary=said.get("summary", ""),
         of_reference=_of_reference(field.name),

@@ -56,16 +56,18 @@ def free_port(ports: Iterable[int]) -> int:
 def serve(port: int, browser: bool) -> None:
     """Serve the dashboard of the opened runs until it is interrupted."""
 
+    folder = TemporaryDirectory(prefix="kvbench-dashboard-")
+
     @asynccontextmanager
-    async def opening(_: App) -> AsyncIterator[None]:
+    async def served(_: App) -> AsyncIterator[None]:
         Thread(target=_import_pages, daemon=True).start()
         if browser:
             webbrowser.open(f"http://localhost:{port}")
         yield
+        folder.cleanup()  # here, because a signal ends the process after this
 
-    with TemporaryDirectory(prefix="kvbench-dashboard-") as folder:
-        app = App(PAGE, routes=[frame_route(Clips(Path(folder)))], lifespan=opening)
-        app.run(config={**SETTINGS, "server.port": port})
+    app = App(PAGE, routes=[frame_route(Clips(Path(folder.name)))], lifespan=served)
+    app.run(config={**SETTINGS, "server.port": port})
 
 
 def _import_pages() -> None:

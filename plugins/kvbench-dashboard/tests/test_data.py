@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from attrs import evolve
 from pyarrow import parquet
 from synthetic_runs import CHUNKS, labels, write_run
 
@@ -97,3 +98,14 @@ def test_a_score_with_a_name_of_ours_is_left_out(root: Path):
     run = read_run(root, "mine", 0)
     assert run.why_derived is None
     assert set(run.cells["name"]) == set(labels(4))
+
+
+def test_scores_against_a_reference_that_is_gone_are_left_out(tmp_path: Path):
+    store = write_run(tmp_path / "mine", labels(3), 2)
+    for record in store.cells(store.manifest())[0]:
+        if record.cell.method.is_reference:
+            assert record.video is not None
+            store.put_cell(evolve(record, video=evolve(record.video, sha256="0" * 64)))
+    run = read_run(store.root, "mine", 0)
+    assert "ssim" not in run.scores
+    assert "ssim" not in read_records(store.root).columns
