@@ -64,6 +64,11 @@ def check_backend(backend: Toy, clause: str) -> None:
             test(**{name: given[name] for name in wanted})
 
 
+class TakesAnything(Correct):
+    def configured(self, **choices):
+        return self
+
+
 class OddDefault(Correct):
     default_frames = 7
 
@@ -151,6 +156,7 @@ BACKENDS = {
     "B7": [with_generator(ToyGenerator), with_generator(AsksOnce)],
     "B8": [with_generator(FloatFrames), with_generator(OneFrameLess)],
     "B9": [with_generator(GlobalNoise)],
+    "B10": [TakesAnything()],
 }
 
 

@@ -1,10 +1,11 @@
-"""The backend clauses (``docs/contract.md``, B1 to B9), on rollouts of two chunks."""
+"""The backend clauses (``docs/contract.md``, B1 to B10), on rollouts of two chunks."""
 
 from __future__ import annotations
 
 from collections import deque
 from itertools import groupby
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -231,3 +232,21 @@ class BackendConformance(Conformance):
         assert torch.equal(again.latents, generated.latents), (
             "B9: latents do not depend on the global random seed"
         )
+
+    def test_b10_choices_that_are_not_there_are_refused(self, backend: Backend) -> None:
+        same = backend.configured()
+        assert (same.geometry(), same.weights) == (backend.geometry(), backend.weights), (
+            "B10: configured() without choices leaves the generator as it is"
+        )
+        nonsense = Path("no", "such", "place")
+        choices: tuple[dict[str, Any], ...] = (
+            {"weights": str(nonsense)},
+            {"resolution": (1, 1)},
+            {"continue_from": nonsense},
+        )
+        for choice in choices:
+            try:
+                backend.configured(**choice)
+            except BackendError:
+                continue
+            pytest.fail(f"B10: configured({choice}) raises a BackendError")

@@ -31,7 +31,7 @@ class TestPolicies(PolicyConformance):
 
 
 class TestBackends(BackendConformance):
-    """Clauses B1 to B9."""
+    """Clauses B1 to B10."""
 
 
 class TestMetrics(MetricConformance):

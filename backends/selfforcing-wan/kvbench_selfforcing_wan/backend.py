@@ -172,7 +172,8 @@ class FullBackend(WanBackend):
         from kvbench_selfforcing_wan.full.fetch import fetch
 
         say(f"{self.preset.checkpoint.repo}: weights under {self.preset.licence}")
-        fetch(self.preset.files, folder, say)
+        files = self.preset.files if folder else self._shelf().missing(self.preset.files)
+        fetch(files, folder, say)
 
     def diagnose(self) -> Sequence[Finding]:
         from kvbench_selfforcing_wan.full.extra import missing_libraries

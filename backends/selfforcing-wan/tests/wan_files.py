@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kvbench_selfforcing_wan.backend import FullBackend
 from kvbench_selfforcing_wan.config import WanConfig
 from kvbench_selfforcing_wan.full.checkpoint import on_meta
 from kvbench_selfforcing_wan.full.synthetic import fill
@@ -35,6 +36,11 @@ PRESET = Preset(
     ),
     licence="none",
 )
+
+
+def small() -> FullBackend:
+    """The backend of :data:`PRESET`, as a plugin registers one."""
+    return FullBackend("small", PRESET)
 
 
 def write_all(folder: Path) -> None:
