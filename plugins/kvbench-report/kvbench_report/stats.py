@@ -19,6 +19,8 @@ from kvbench_report.results import Floats, Results
 RESAMPLES = 10_000
 SEED = 20260327
 LEVEL = 95.0
+KEPT = 128
+"""Columns whose intervals are remembered: a report asks for the same ones many times."""
 
 
 @frozen
@@ -42,6 +44,7 @@ class Estimate:
         return self.low <= 0 <= self.high
 
 
+@lru_cache(maxsize=KEPT)
 def estimates(results: Results, column: str) -> list[Estimate]:
     """Each method's level in a column, with its interval."""
     levels = results.level(column)
@@ -55,6 +58,7 @@ def estimates(results: Results, column: str) -> list[Estimate]:
     return bootstrap(values)
 
 
+@lru_cache(maxsize=KEPT)
 def differences(results: Results, column: str, baseline: int) -> list[Estimate]:
     """Each method minus the method in row ``baseline``, over the prompts that both have.
 
