@@ -171,3 +171,11 @@ def test_registered_and_described(name):
     metric.check_available()
     assert [column.name for column in metric.columns] == [metric.name] == [name]
     assert metric.settings()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["stlpips", "cvvdp"])
+def test_cuda_and_cpu_agree(name, clips, monkeypatch):
+    on_cuda = METRICS[name]().score(*clips, "").values[name]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert METRICS[name]().score(*clips, "").values[name] == pytest.approx(on_cuda, rel=1e-2)
