@@ -262,6 +262,7 @@ def test_frames_of_chosen_prompts_and_methods(tmp_path: Path):
     ("options", "sentence"),
     [
         (["--prompt", "dgo"], "no prompt of this run is called 'dgo'; did you mean dog?"),
+        (["--prompt", "9999"], "no prompt of this run is called '9999'; see `"),
         (["--method", "RTN_INT3"], "no method of this run is called 'RTN_INT3'; did you mean"),
     ],
 )

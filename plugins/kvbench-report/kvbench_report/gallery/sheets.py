@@ -11,7 +11,7 @@ import numpy as np
 from kvbench_core.errors import StoreError, UnknownNameError
 from kvbench_core.metric import Frame
 from kvbench_core.run.records import CellRecord
-from kvbench_core.run.store import file_sha256
+from kvbench_core.run.store import MANIFEST, file_sha256
 from kvbench_core.run.video import StoredVideo
 from kvbench_report.figures.sheet import Strip, contact_sheet
 from kvbench_report.gallery.plates import Absent, Drawing, Plate
@@ -37,7 +37,8 @@ def sheets(subject: Subject, prompts: Sequence[str], methods: Sequence[str]) -> 
     ):
         for name in names:
             if name not in known:
-                raise UnknownNameError(f"{kind} of this run", name, known)
+                listing = str(subject.store.root / MANIFEST)
+                raise UnknownNameError(f"{kind} of this run", name, known, listing)
     rows = [subject.results.row(name) for name in methods] or _spread(subject)
     for prompt in prompts or subject.results.prompts[:1]:
         yield _sheet(subject, prompt, rows, spread=not methods)
