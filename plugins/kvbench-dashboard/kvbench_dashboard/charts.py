@@ -72,7 +72,10 @@ def lines(table: pd.DataFrame, x: str, y: str, from_zero: bool = False) -> Any:
     """``y`` over ``x``, a line for each ``method``."""
     base = alt.Chart(table).encode(
         x=alt.X(
-            "x:Q", title=x, scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(format="~g")
+            "x:Q",
+            title=x,
+            scale=alt.Scale(zero=False, nice=False),
+            axis=alt.Axis(format="~g", tickMinStep=1),
         ),
         y=alt.Y("y:Q", title=y, scale=alt.Scale(zero=from_zero)),
         color=alt.Color("method:N", sort=None, legend=alt.Legend(title=None, labelLimit=260)),

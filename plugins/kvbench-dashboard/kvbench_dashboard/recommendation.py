@@ -30,6 +30,9 @@ def show_cards(view: View) -> None:
     left, _ = st.columns([2, 1])
     with left:
         run = one_run(view)
+        if run.manifest.request.systems_only:
+            st.info("None can be given: what synthetic weights generate has no quality.")
+            return
         preset = choose_preset("overview preset")
     results = view.results(run)
     found = [card for card in _cards(view.key(run), preset, results) if card.title != "reference"]

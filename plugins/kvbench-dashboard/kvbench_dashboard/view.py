@@ -176,6 +176,7 @@ def _choose_cells(runs: tuple[Run, ...]) -> View:
 
 
 def _note(run: Run) -> None:
+    """What the run is, and what its figures are not."""
     request = run.manifest.request
     made = (run.cells["status"] == "ok").sum()
     st.caption(
@@ -183,3 +184,5 @@ def _note(run: Run) -> None:
         f"{request.frames} latent frames, {made} of {len(run.cells)} cells; "
         f"{run.manifest.status}"
     )
+    if run.manifest.request.systems_only:
+        st.warning("The weights are synthetic: only memory, time and size mean anything.")

@@ -51,6 +51,7 @@ def test_the_next_free_port_is_taken():
         ("<b>", "\\<b\\>"),
         ("a\nb", "a b"),
         (":red[x] $y$", "\\:red\\[x\\] \\$y\\$"),
+        ("http://a", "http\\:\u2060\\/\\/a"),
     ],
 )
 def test_plain_text_has_no_markdown(text: str, shown: str):

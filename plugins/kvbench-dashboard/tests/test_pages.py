@@ -110,3 +110,10 @@ def test_failures_of_cells_and_of_scores_are_shown(tmp_path: Path):
     assert "MemoryError" in shown
     assert "metric ssim" in shown
     assert "too small" in shown
+
+
+def test_synthetic_weights_are_not_recommended(tmp_path: Path):
+    store = write_run(tmp_path / "synthetic", labels(3), 1, weights="synthetic")
+    app = opened(store.root)
+    assert "synthetic" in app.sidebar.warning[0].value
+    assert "no quality" in app.info[0].value

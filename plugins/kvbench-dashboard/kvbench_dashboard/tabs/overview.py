@@ -39,11 +39,6 @@ def _headline(view: View) -> None:
     columns[1].metric("Prompts", cells["prompt"].nunique())
     columns[2].metric("Videos", int((cells["status"] == "ok").sum()))
     columns[3].metric("Failed", failed)
-    for run in view.runs:
-        if run.manifest.request.systems_only:
-            st.warning(
-                "The generator's weights are synthetic: only memory, time and size mean anything."
-            )
 
 
 show(current())
