@@ -89,7 +89,7 @@ def membership(subject: Subject, found: Mapping[str, Frontier]) -> list[Block]:
         for row, name in enumerate(subject.results.names)
     ]
     notes = [
-        Text(f"{frontier.title}: {note}.".capitalize())
+        Text(f"{frontier.title.capitalize()}: {note}.")
         for frontier in found.values()
         for note in frontier.notes
     ]
