@@ -160,6 +160,16 @@ def test_the_contract_catches_a_metric_that_depends_on_the_process(store: RunSto
         check(build_registry().metric("moody"), "moody")
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_metric_prints_is_no_result(store: RunStore, start, jobs: int):
+    process = start("evaluate", store.root, "--metrics", "right", "--jobs", jobs, "--json")
+    result, said = process.communicate(timeout=60)
+    assert {row["method"] for row in json.loads(result)["rows"]} == {
+        "BF16", "COARSE", "COARSE_RECENT"
+    }  # fmt: skip
+    assert said.count("a frame") == 24
+
+
 def test_few_videos_are_scored_in_this_process():
     assert default_processes(7) == 1
     assert 1 <= default_processes(10_000) <= cores()

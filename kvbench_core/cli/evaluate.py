@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +76,8 @@ def score(
 
     if not registry.all(MetricSpec):
         click.echo(f"No metric is installed; try: pip install {METRIC_PACKAGE}", err=True)
-    with progress(quiet) as listener:
+    # What a metric prints is no result.
+    with progress(quiet) as listener, redirect_stdout(sys.stderr):
         result = evaluate_run(store, registry, metrics, listener, processes=jobs)
     export_table(store)
     return result

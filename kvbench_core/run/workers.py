@@ -104,6 +104,7 @@ def serve(connection: Connection, setup: Setup) -> None:
     """Score the jobs that come, and send back what happens: the worker's main function."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches everyone; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # lets go of files in order
+    sys.stdout = sys.stderr  # what a metric prints is no result
     os.environ.setdefault("OMP_NUM_THREADS", str(setup.threads))  # before a metric imports torch
     try:
         metrics, _ = load_metrics(build_registry(), setup.metrics)
