@@ -9,7 +9,7 @@ TINY = BackendSpec(
     name="tiny",
     family="selfforcing-wan",
     summary="Small trained self-forcing model of moving shapes; runs on a CPU",
-    target="kvbench_selfforcing_wan.backend:tiny",
+    target="kvbench_selfforcing_wan.tiny.backend:TinyBackend",
 )
 FULL_SIZE = {
     "wan-1.3b": "Self-Forcing (DMD) on Wan2.1-T2V-1.3B, 480x832",
@@ -29,7 +29,7 @@ FULL_SIZE = {
 @hookimpl
 def kvbench_backends() -> list[BackendSpec]:
     """One architecture in two sizes; checkpoints and rollouts of the large one."""
-    module = "kvbench_selfforcing_wan.backend"
+    module = "kvbench_selfforcing_wan.full.backend"
     large = [
         BackendSpec(
             name=name,

@@ -13,9 +13,10 @@ from kvbench_core.errors import BackendError
 from kvbench_core.registry import build_registry
 from kvbench_core.run.video import write_video
 from kvbench_core.session import CacheSession
-from kvbench_selfforcing_wan.backend import FullBackend, TinyBackend
 from kvbench_selfforcing_wan.full import vae
+from kvbench_selfforcing_wan.full.backend import FullBackend
 from kvbench_selfforcing_wan.full.beginning import read_beginning
+from kvbench_selfforcing_wan.tiny.backend import TinyBackend
 
 pytest.importorskip("diffusers", reason="needs the extra wan")
 from wan_files import CPU, PRESET, random_vae

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from kvbench_core.cli import main
 from kvbench_core.errors import BackendError
-from kvbench_selfforcing_wan.backend import FullBackend, wan_1_3b
+from kvbench_selfforcing_wan.full.backend import FullBackend, wan_1_3b
 from kvbench_selfforcing_wan.full.fetch import verify
 from kvbench_selfforcing_wan.presets import PRESETS
 

@@ -12,8 +12,8 @@ import torch
 from kvbench_core.errors import BackendError
 from kvbench_core.registry import build_registry
 from kvbench_core.session import CacheSession
-from kvbench_selfforcing_wan.backend import FullBackend
 from kvbench_selfforcing_wan.full import text, vae
+from kvbench_selfforcing_wan.full.backend import FullBackend
 from kvbench_selfforcing_wan.full.load import encoder_opener, load
 from kvbench_selfforcing_wan.full.shelf import Shelf
 from kvbench_selfforcing_wan.full.vae import to_uint8

@@ -16,8 +16,8 @@ from kvbench_core.cli import main
 from kvbench_core.errors import BackendError
 from kvbench_core.registry import build_registry
 from kvbench_core.session import CacheSession
-from kvbench_selfforcing_wan.backend import wan_1_3b
 from kvbench_selfforcing_wan.config import WAN_1_3B
+from kvbench_selfforcing_wan.full.backend import wan_1_3b
 from kvbench_selfforcing_wan.full.generator import synthetic
 
 CPU = torch.device("cpu")

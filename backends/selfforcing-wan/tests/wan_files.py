@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kvbench_selfforcing_wan.backend import FullBackend
 from kvbench_selfforcing_wan.config import WanConfig
+from kvbench_selfforcing_wan.full.backend import FullBackend
 from kvbench_selfforcing_wan.full.checkpoint import on_meta
 from kvbench_selfforcing_wan.full.synthetic import fill
 from kvbench_selfforcing_wan.presets import TEXT_ENCODER, VAE, HubFile, Preset

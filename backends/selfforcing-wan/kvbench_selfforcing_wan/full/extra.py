@@ -8,6 +8,7 @@ from types import ModuleType
 
 from kvbench_core.errors import BackendError
 
+EXTRA = "kvbench-selfforcing-wan[wan]"
 LIBRARIES = ("diffusers", "transformers", "huggingface_hub", "ftfy")
 
 
@@ -26,6 +27,4 @@ def require(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise BackendError(
-            f"this needs {library} ({error}); pip install 'kvbench-selfforcing-wan[wan]'"
-        ) from error
+        raise BackendError(f"this needs {library} ({error}); pip install '{EXTRA}'") from error
