@@ -76,10 +76,16 @@ def _row(record: CellRecord, scores: list[ScoreRecord]) -> dict[str, Any]:
                 row[name] = value
     for score in scores:
         if record.video and score.video_sha256 == record.video.sha256:
-            row |= score.values
-            for name, curve in score.drift.items():
-                row[f"{name}_drift_last"] = curve.last
-                row[f"{name}_drift_slope"] = curve.slope
-                row[f"{name}_drift_frames"] = curve.frames
-                row[f"{name}_drift_scores"] = curve.scores
+            for name, value in _columns(score).items():
+                row.setdefault(name, value)  # no metric takes the place of what was measured
     return row
+
+
+def _columns(score: ScoreRecord) -> dict[str, Any]:
+    columns: dict[str, Any] = dict(score.values)
+    for name, curve in score.drift.items():
+        columns[f"{name}_drift_last"] = curve.last
+        columns[f"{name}_drift_slope"] = curve.slope
+        columns[f"{name}_drift_frames"] = curve.frames
+        columns[f"{name}_drift_scores"] = curve.scores
+    return columns

@@ -11,8 +11,8 @@ VARIABLE = "KVBENCH_DASHBOARD_RUNS"
 
 
 def remember(runs: Sequence[Path]) -> None:
-    """Show these run directories."""
-    os.environ[VARIABLE] = json.dumps([str(run.resolve()) for run in runs])
+    """Show these run directories, each once."""
+    os.environ[VARIABLE] = json.dumps(list(dict.fromkeys(str(run.resolve()) for run in runs)))
 
 
 def opened_runs() -> list[Path]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from attrs import frozen
 from pyarrow import parquet
 
+from kvbench_core.errors import StoreError
 from kvbench_core.run.export import TABLE, cells_table
 from kvbench_core.run.records import FORMAT_VERSION
 from kvbench_core.run.store import MANIFEST, RunStore
@@ -27,7 +28,7 @@ TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(TRACES, pa.list_(pa.float64())),
 }
 MADE = ("run", "name", "family", "is_reference", "stored_bytes", "dense_bytes", "peak_bytes",
-        "method_place", "prompt_place")  # fmt: skip
+        "runtime_s", "method_place", "prompt_place")  # fmt: skip
 """Columns that the dashboard adds; a score of one of these names is left out."""
 
 
@@ -51,12 +52,16 @@ def read_table(store: RunStore) -> CellTable:
     """The cells of a run: from ``cells.parquet`` if it is there, up to date and sound.
 
     Raises:
-        KvbenchError: a later kvbench wrote the records.
+        KvbenchError: a later kvbench wrote the records, or they make no table.
     """
     try:
         return CellTable(_from_file(store.root / TABLE, fingerprint(store.root)), None)
     except _UnusableError as reason:
-        return CellTable(_typed(cells_table(store)), f"{TABLE} {reason}")
+        why = f"{TABLE} {reason}"
+    try:
+        return CellTable(_typed(cells_table(store)), why)
+    except pa.ArrowException as error:
+        raise StoreError(f"the scores in {store.root} contradict one another: {error}") from error
 
 
 def fingerprint(root: Path) -> tuple[int, int, int]:

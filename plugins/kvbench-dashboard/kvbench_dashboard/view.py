@@ -132,7 +132,7 @@ def _choose_runs(roots: list[Path]) -> tuple[Run, ...]:
 def _names(roots: list[Path]) -> list[str]:
     """The folders' names, with as much of the way there as tells them apart."""
     short = Counter(root.name for root in roots)
-    return [root.name if short[root.name] == 1 else str(root) for root in dict.fromkeys(roots)]
+    return [root.name if short[root.name] == 1 else str(root) for root in roots]
 
 
 def _current_run(root: Path, name: str, place: int) -> Run:

@@ -117,3 +117,35 @@ def test_synthetic_weights_are_not_recommended(tmp_path: Path):
     app = opened(store.root)
     assert "synthetic" in app.sidebar.warning[0].value
     assert "no quality" in app.info[0].value
+
+
+def test_a_run_that_is_named_twice_is_shown_once(run: Path, tmp_path: Path):
+    other = write_run(tmp_path / "other", labels(3), 2).root
+    app = opened(run, run, other)
+    assert app.sidebar.multiselect[0].options == ["mine", "other"]
+    app.sidebar.multiselect[0].set_value(["other"]).run()
+    assert set(app.dataframe[0].value["method"]) == set(labels(3))
+
+
+def test_filters_survive_another_run_that_lacks_what_they_name(run: Path, tmp_path: Path):
+    other = write_run(tmp_path / "other", labels(2), 1).root
+    app = opened(run, other)
+    app.multiselect(key="methods").set_value(["RTN_03"]).run()
+    app.multiselect(key="prompts").set_value(["p002"]).run()
+    app.sidebar.multiselect[0].set_value(["other"]).run()
+    for tab in TABS:
+        at(app, tab)
+
+
+@pytest.mark.parametrize("name", ["method", "runtime_s", "name", "cell", "ssim_drift_frames"])
+def test_a_metric_that_calls_its_score_like_a_column_of_ours(tmp_path: Path, name: str):
+    store = write_run(tmp_path / "mine", labels(3), 1)
+    cell = next(r.cell.id for r in store.cells(store.manifest())[0] if store.scores(r.cell.id)[0])
+    score = store.scores(cell)[0][0]
+    columns = [evolve(score.columns[0], name=name)]
+    store.put_score(evolve(score, metric="bad", columns=columns, values={name: 1.0}, drift={}))
+    remember([store.root])
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    assert not app.exception
+    if not app.error:
+        assert set(app.dataframe[0].value["method"]) == set(labels(3))
