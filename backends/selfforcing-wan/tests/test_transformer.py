@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from attrs import evolve
 from sessions import DenseSession
 from torch import Tensor
 from torch.nn import functional
@@ -82,24 +83,26 @@ def test_noisy_and_clean_passes_equal_one_masked_pass(
     torch.testing.assert_close(flows, whole[:, CHUNKS * SIZE :], atol=5e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("window", "sink"), [(6, 0), (12, 0), (9, 3)])
 def test_chunks_with_the_bf16_method_equal_one_block_causal_pass(
-    small: CausalWanTransformer, text: TextContext
+    small: CausalWanTransformer, text: TextContext, window: int, sink: int
 ) -> None:
     """The reference method's cache, in float32, against a mask over the whole clip."""
     clean = clip()
-    config = small.config
+    config = evolve(small.config, window_frames=window, sink_frames=sink)
     session, flows = DenseSession(config), []
     for chunk in range(CHUNKS):
         own = range(chunk * SIZE, (chunk + 1) * SIZE)
-        session.begin_pass(chunk_step(small, chunk, 0, True))
+        step = chunk_step(small, chunk, 0, True)
+        session.begin_pass(evolve(step, geometry=config.geometry()))
         time = torch.zeros(1, 1)
         flows.append(small(clean[:, own], time, text, small.rotary(own), session.attend))
-    chunk_of = torch.arange(CHUNKS * SIZE) // SIZE
-    back = chunk_of[:, None] - chunk_of[None]
-    window = config.window_frames // SIZE
-    sees = (back >= 0) & (back < window)
+    frame = torch.arange(CHUNKS * SIZE)
+    end = (frame // SIZE + 1)[:, None] * SIZE
+    recent = frame[None] >= end - (window - sink)
+    sees = (frame[None] < end) & (recent | (frame[None] < sink))
     times = torch.zeros(1, CHUNKS * SIZE)
-    whole = masked(small, text, clean, times, sees, [*range(CHUNKS * SIZE)])
+    whole = masked(small, text, clean, times, sees, frame.tolist())
     assert whole.square().mean().sqrt() > 0.3
     assert (torch.cat(flows, 1) - whole).abs().max() <= 5e-6
 

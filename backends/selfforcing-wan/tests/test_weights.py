@@ -131,6 +131,19 @@ def test_a_truncated_file_is_said_to_be_incomplete(
         transformer_weights(path, "generator_ema")
 
 
+@pytest.mark.parametrize("content", [b"<html>Not found</html>", b"PK", b"\x80\x02"])
+def test_what_is_no_checkpoint_is_said_to_be_damaged(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "page.pt"
+    path.write_bytes(content)
+    with pytest.raises(BackendError, match=r"page.pt .*damaged"):
+        open_file(path)
+
+
+def test_files_of_old_versions_load(plain: Names, tmp_path: Path) -> None:
+    torch.save(plain, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert open_file(tmp_path / "old.pt").keys() == plain.keys()
+
+
 class Attack:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, ("touch ran",)

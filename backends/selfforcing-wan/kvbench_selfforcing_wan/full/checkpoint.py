@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -33,16 +34,15 @@ def open_file(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        data = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except pickle.UnpicklingError as error:
-        first = str(error).partition("\n")[0]
-        raise BackendError(
-            f"{path} holds more than tensors and is not loaded, because that could run its code "
-            f"({first})"
-        ) from error
+        mapped = is_zipfile(path)  # files of old versions of torch are none
+        data = torch.load(path, map_location="cpu", mmap=mapped, weights_only=True)
     except OSError as error:
         raise BackendError(f"cannot read {path}: {error.strerror or error}") from error
-    except (RuntimeError, EOFError, SafetensorError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError, ValueError) as error:
+        if re.search("global|reduce|instantiate", str(error), re.IGNORECASE):  # it names code
+            raise BackendError(
+                f"{path} holds more than tensors and is not loaded: that could run code in it"
+            ) from error
         size = f"{path.stat().st_size:,} bytes"
         raise BackendError(
             f"{path} ({size}) is damaged or was not downloaded completely; delete it and fetch it "

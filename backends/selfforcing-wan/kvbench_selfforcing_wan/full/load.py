@@ -84,7 +84,7 @@ def encoder_opener(shelf: Shelf, device: torch.device) -> Callable[[], tuple[Any
 
     The encoder works on the device if there is room for it, and else on the CPU.
     """
-    transformers = require("transformers")
+    transformers, _ = require("transformers"), require("ftfy")
     folder, path = shelf.find_folder("text_encoder"), shelf.find(TEXT_ENCODER)
     weights = checked_encoder(path) if path else None
     tokenizer = _tokenizer(found(shelf.tokenizer()))

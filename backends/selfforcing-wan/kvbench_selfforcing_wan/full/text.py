@@ -100,6 +100,9 @@ class EncodedText:
         tokenizer, encoder = self.open_encoder()
         for prompt in new:
             self._rows[prompt] = encode(tokenizer, encoder, prompt, self.config.text_length)
+        del encoder
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # else the allocator keeps what the encoder has left
 
     def __call__(self, prompt: str) -> Tensor:
         self.prepare([prompt])
