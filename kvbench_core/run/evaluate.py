@@ -12,10 +12,10 @@ from kvbench_core.run.environment import environment
 from kvbench_core.run.job import Job
 from kvbench_core.run.listener import Listener, reason, title
 from kvbench_core.run.loaded_metric import LoadedMetric, load_metrics
+from kvbench_core.run.pool import Died, Event, default_processes, score_in_processes
 from kvbench_core.run.records import SYSTEMS_ONLY, CellError, CellRecord
 from kvbench_core.run.scorer import Begun, Scorer
 from kvbench_core.run.store import RunStore
-from kvbench_core.run.workers import Died, Event, Setup, default_processes, score_in_processes
 
 
 @frozen
@@ -91,7 +91,7 @@ def _events(
 ) -> Generator[tuple[Job, Event], None, None]:
     number = min(processes or default_processes(len(jobs)), len(jobs))
     if number > 1:
-        yield from score_in_processes(jobs, number, Setup.like(scorer, number))
+        yield from score_in_processes(scorer, jobs, number)
     else:
         yield from ((job, event) for job in jobs for event in scorer.score(job))
 
