@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
+import synthetic_runs
 from synthetic_runs import VIDEO_FRAMES, frames_of, labels, write_run
 
 pytestmark = pytest.mark.browser
@@ -247,4 +248,29 @@ def test_a_study_of_full_size_is_drawn_soon(page: Any, tmp_path: Path):
             tab.wait_for_selector(READY)
             seconds = time.monotonic() - started
         assert seconds < LONGEST_S
+        tab.close()
+
+
+def test_large_pictures_play_as_copies_and_stand_still_exactly(
+    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(synthetic_runs, "HEIGHT", 400)
+    monkeypatch.setattr(synthetic_runs, "WIDTH", 512)
+    write_run(tmp_path / "large", labels(2), 1)
+    with served(tmp_path / "large") as address:
+        tab = page.context.new_page()
+        tab.goto(f"{address}/videos")
+        player = tab.locator(".player")
+        whole(player).first.wait_for()
+        wait_frames(player, 0)
+        player.locator("[data-do=play]").click()
+        tab.wait_for_function(
+            "state => state.innerText === 'compressed copy'",
+            arg=player.locator(".state").element_handle(),
+        )
+        player.locator("[data-do=play]").click()
+        player.locator("[data-do=last]").click()
+        wait_frames(player, VIDEO_FRAMES - 1)
+        for method, canvas in videos(player):
+            np.testing.assert_array_equal(pixels(canvas), frames_of(method, 0)[-1])
         tab.close()
