@@ -159,6 +159,18 @@ def pairs(video: Video, reference: Video | None) -> Iterator[tuple[Frame, Frame 
         yield frame, other
 
 
+def require_side(metric: str, frame: Frame, side: int) -> None:
+    """Refuse frames on which a metric is not defined.
+
+    Raises:
+        KvbenchError: the frame is lower or narrower than ``side`` pixels.
+    """
+    if min(frame.shape[:2]) < side:
+        raise KvbenchError(
+            f"{metric}: frames must be at least {side} x {side} pixels; got {_size(frame)}"
+        )
+
+
 def _size(frame: Frame) -> str:
     """``width x height``, and the number of channels if it is not 3."""
     height, width, *channels = frame.shape

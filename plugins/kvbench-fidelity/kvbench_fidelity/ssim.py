@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from skimage.metrics import structural_similarity
 
-from kvbench_core.errors import KvbenchError
-from kvbench_core.metric import Column, Frame, FrameMetric
+from kvbench_core.metric import Column, Frame, FrameMetric, require_side
 
 WINDOW = 7
 DATA_RANGE = 255
@@ -39,11 +38,7 @@ class Ssim(FrameMetric):
         }
 
     def score_frame(self, frame: Frame, reference: Frame | None) -> Mapping[str, float | None]:
-        height, width, _ = frame.shape
-        if min(height, width) < WINDOW:
-            raise KvbenchError(
-                f"ssim: frames must be at least {WINDOW} x {WINDOW} pixels; got {width} x {height}"
-            )
+        require_side(self.name, frame, WINDOW)
         similarity = structural_similarity(  # type: ignore[no-untyped-call]
             reference, frame, win_size=WINDOW, channel_axis=-1, data_range=DATA_RANGE
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from kvbench_core.metric import Column, Frame, FrameMetric
+from kvbench_core.metric import Column, Frame, FrameMetric, require_side
 from kvbench_lpips.trunk import ALEX, SQUEEZE, VGG, Trunk
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Lpips(FrameMetric):
         import torch
 
         assert reference is not None
+        require_side(self.name, frame, self.trunk.min_side)
         with torch.inference_mode():
             distance = self._net(self._tensor(reference), self._tensor(frame))
         return {self.name: float(distance)}

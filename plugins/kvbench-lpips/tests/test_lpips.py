@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from kvbench_core.cli import main
-from kvbench_core.errors import MetricUnavailableError
+from kvbench_core.errors import KvbenchError, MetricUnavailableError
 from kvbench_core.registry import build_registry
 from kvbench_lpips.metric import Lpips
 from kvbench_lpips.trunk import FOLDER_VARIABLE
@@ -48,6 +48,15 @@ def test_equal_to_the_package(random_lpips, offline):
     assert scores.values[name] == pytest.approx(np.mean(expected), rel=1e-5)
     assert scores.values[name] > 0
     assert random_lpips.score(reference, reference, "").values[name] == 0
+
+
+def test_the_smallest_frames(random_lpips):
+    side = random_lpips.trunk.min_side
+    smallest, smaller = ([frame[:height] for frame in clip(1)] for height in (side, side - 1))
+    assert random_lpips.score(smallest, smallest, "").values[random_lpips.name] == 0
+    message = f"{random_lpips.name}: frames must be at least {side} x {side} pixels"
+    with pytest.raises(KvbenchError, match=message):
+        random_lpips.score(smaller, smaller, "")
 
 
 def test_a_given_folder_goes_before_the_cache(random_lpips, monkeypatch, tmp_path):

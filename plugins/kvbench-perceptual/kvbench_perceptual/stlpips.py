@@ -9,10 +9,13 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar
 
-from kvbench_core.metric import Column, Frame, FrameMetric
+from kvbench_core.metric import Column, Frame, FrameMetric, require_side
 
 if TYPE_CHECKING:
     import torch
+
+MIN_SIDE = 21
+"""Pixels; on smaller frames the last layers have nothing left."""
 
 
 class StLpips(FrameMetric):
@@ -44,6 +47,7 @@ class StLpips(FrameMetric):
         import torch
 
         assert reference is not None
+        require_side(self.name, frame, MIN_SIDE)
         with torch.inference_mode():
             distance = self._net(self._tensor(reference), self._tensor(frame))
         return {"stlpips": float(distance)}

@@ -12,11 +12,13 @@ from typing import ClassVar, Literal
 
 from kvbench_core.drift import mean
 from kvbench_core.errors import KvbenchError, MetricUnavailableError
-from kvbench_core.metric import Column, Metric, Scores, Video, pairs
+from kvbench_core.metric import Column, Metric, Scores, Video, pairs, require_side
 
 MODEL = "vmaf_v0.6.1"
 PIXELS = "yuv420p"
 LOG = "vmaf.json"
+MIN_SIDE = 17
+"""Pixels; libvmaf crashes on smaller frames."""
 
 
 class Vmaf(Metric):
@@ -69,7 +71,9 @@ class Vmaf(Metric):
         return str(get_ffmpeg_exe())
 
     def _run(self, video: Video, reference: Video, folder: Path) -> None:
-        height, width, _ = next(iter(video)).shape
+        first = next(iter(video))
+        require_side(self.name, first, MIN_SIDE)
+        height, width, _ = first.shape
         with (folder / "stderr").open("w+", encoding="utf-8", errors="replace") as messages:
             process = subprocess.Popen(  # noqa: S603
                 self._command(height, width), stdin=subprocess.PIPE, stderr=messages, cwd=folder
@@ -89,7 +93,9 @@ class Vmaf(Metric):
                 process.wait()
             if process.returncode:
                 messages.seek(0)
-                lines = messages.read().strip().splitlines() or ["no message"]
+                lines = messages.read().strip().splitlines() or [
+                    f"it ended with {process.returncode}"
+                ]
                 raise KvbenchError(f"ffmpeg refuses {width} x {height} frames: {lines[0]}")
 
     def _command(self, height: int, width: int) -> list[str]:

@@ -123,10 +123,25 @@ def test_vmaf_without_libvmaf(monkeypatch, tmp_path):
         Vmaf().check_available()
 
 
-def test_vmaf_on_frames_that_ffmpeg_refuses(metrics, clips):
-    tiny = [type(clip)([frame[:4, :4] for frame in clip], 8.0) for clip in clips]
-    with pytest.raises(KvbenchError, match="ffmpeg refuses 4 x 4 frames: "):
-        metrics["vmaf"].score(*tiny, "")
+@pytest.mark.parametrize(("name", "side"), [("stlpips", 21), ("vmaf", 17)])
+def test_the_smallest_frames(name, side, metrics, clips):
+    smallest, smaller = (
+        [type(clip)([frame[:height] for frame in clip.frames[:2]]) for clip in clips]
+        for height in (side, side - 1)
+    )
+    assert np.isfinite(metrics[name].score(*smallest, "").values[name])
+    message = f"{name}: frames must be at least {side} x {side} pixels; got 96 x {side - 1}"
+    with pytest.raises(KvbenchError, match=message):
+        metrics[name].score(*smaller, "")
+
+
+def test_vmaf_says_what_ffmpeg_said(clips, monkeypatch, tmp_path):
+    bare = tmp_path / "ffmpeg"
+    bare.write_text("#!/bin/sh\necho 'No space left on device' >&2\nexit 1\n")
+    bare.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(bare))
+    with pytest.raises(KvbenchError, match="refuses 96 x 64 frames: No space left on device"):
+        Vmaf().score(*clips, "")
 
 
 @pytest.mark.parametrize("name", list(METRICS))

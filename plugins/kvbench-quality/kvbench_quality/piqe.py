@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from kvbench_core.errors import KvbenchError
-from kvbench_core.metric import Column, Frame, FrameMetric
+from kvbench_core.metric import Column, Frame, FrameMetric, require_side
 
 BLOCK = 16
 SEGMENT = 6
@@ -49,11 +48,7 @@ class Piqe(FrameMetric):
         }
 
     def score_frame(self, frame: Frame, reference: Frame | None) -> Mapping[str, float | None]:
-        height, width, _ = frame.shape
-        if min(height, width) < BLOCK:
-            raise KvbenchError(
-                f"piqe: frames must be at least {BLOCK} x {BLOCK} pixels; got {width} x {height}"
-            )
+        require_side(self.name, frame, BLOCK)
         return {"piqe": piqe(frame)}
 
 
