@@ -49,7 +49,6 @@ PRESETS: Mapping[str, Order] = {
 AGGRESSIVE: Order = (RATIO, SSIM, LPIPS, DRIFT, PEAK, RUNTIME, PSNR)
 FASTEST: Order = (RUNTIME, PEAK, SSIM, LPIPS, PSNR)
 QUALITY_FIRST: Order = (SSIM, LPIPS, PSNR, DRIFT, PEAK, RATIO, RUNTIME)
-NEAR_THE_LARGEST = 0.98
 BAD_SSIM_DROP = 0.20
 MOST_CAUTIONS = 2
 
@@ -133,15 +132,19 @@ def cards(results: Results, limits: Limits, preset: str) -> list[Card]:
     within = fitting(results, caps)
     good = fitting(results, gate)
     on = {results.row(name) for name in frontier(results, "balanced").members}
-    first = [
+    capable = _any_of(_any_of(everyone, good), within)
+    allowed = _any_of(everyone, within)
+    candidates = [
         ("recommended", PRESETS[preset], _recommended(everyone, good, within, on, bool(caps))),
-        ("aggressive compression", AGGRESSIVE, _largest(results, everyone, good, within)),
-        ("fastest", FASTEST, _any_of(everyone, within)),
-        ("quality first", QUALITY_FIRST, _any_of(everyone, within)),
+        ("aggressive compression", AGGRESSIVE, _with_ratio(results, capable)),
+        ("fastest", FASTEST, allowed),
+        ("quality first", QUALITY_FIRST, allowed),
         ("reference", (), [] if results.reference is None else [results.reference]),
     ]
-    return [_card(results, title, ranked(results, order, rows), caps | gate)
-            for title, order, rows in first]  # fmt: skip
+    return [
+        _card(results, title, ranked(results, order, rows), caps | gate)
+        for title, order, rows in candidates
+    ]
 
 
 def _compressed(results: Results) -> list[int]:
@@ -162,16 +165,12 @@ def _recommended(
     return best or ([] if capped else _any_of(rows, on))
 
 
-def _largest(results: Results, rows: list[int], good: set[int], within: set[int]) -> list[int]:
-    """Those within 2 % of the largest ratio."""
+def _with_ratio(results: Results, rows: list[int]) -> list[int]:
     column = column_for(results, RATIO)
-    candidates = _any_of(_any_of(rows, good), within)
     if column is None:
         return []
     ratios = results.level(column.name)
-    known = [row for row in candidates if not np.isnan(ratios[row])]
-    largest = max((ratios[row] for row in known), default=0.0)
-    return [row for row in known if ratios[row] >= NEAR_THE_LARGEST * largest]
+    return [row for row in rows if not np.isnan(ratios[row])]
 
 
 def _card(results: Results, title: str, rows: list[int], limits: Limits) -> Card:

@@ -132,6 +132,30 @@ def test_one_prompt_gives_no_interval(tmp_path):
     assert all(row["spearman_low"] is None for row in rows)
 
 
+def test_only_the_same_prompts_are_drawn_together(tmp_path):
+    """Equal figures agree in each draw if the prompts are the same, else only on the whole."""
+    here = read_run(make(tmp_path / "a", METHODS, ["p", "q", "r"], shift=0.3).store.root)
+    same = read_run(make(tmp_path / "b", METHODS, ["p", "q", "r"], shift=0.3).store.root)
+    values = {"ssim": here.values["ssim"].copy()}
+    values["ssim"][1:] = np.random.default_rng(1).random((4, 3))
+    here = evolve(here, values={**here.values, **values})
+    same = evolve(same, values={**same.values, **values})
+    other = evolve(same, prompts=("x", "y", "z"))
+    lows = []
+    for there in (same, other):
+        found = {a.name: a for a in agreements(here, there, common_methods(here, there))}
+        assert found["SSIM"].spearman.value == pytest.approx(1)
+        lows.append(found["SSIM"].spearman.low)
+    assert lows[0] == pytest.approx(1)
+    assert lows[1] < 0.95
+
+
+def test_a_run_differs_from_itself_in_nothing(run):
+    done = kvbench("compare", run.store.root, run.store.root)
+    assert "differs:" not in done.stdout
+    assert "only in" not in done.stdout
+
+
 def test_two_runs_say_what_was_different(tmp_path):
     one = make(tmp_path / "a" / "run", METHODS, ["p", "q"])
     other = make(tmp_path / "b" / "run", [*METHODS[::-1], "QAQ_INT4"], ["p", "q", "r"], seed=9,

@@ -223,6 +223,17 @@ def made(tmp_path):
     return made
 
 
+def test_the_recommended_method_is_on_the_frontier_if_one_that_fits_is(made):
+    """A has no drift figure, so it takes no part in the frontier, although it needs less memory."""
+    for place, prompt in enumerate("pqrs"):
+        scores = {"ssim": 0.9, "stlpips": 0.1}
+        b = made.cell("B", prompt, ratio=2.0, peak=3 * GIB, scores=scores)
+        made.score(b, "drift_last", 0.5 + place / 10)
+    results = read_run(made.store.root)
+    assert cards(results, {LEAST_SSIM: 0.6}, "single-gpu")[0].method == "B"
+    assert cards(results, {LEAST_SSIM: 0.6, PEAK_CAP: 2.5 * GIB}, "single-gpu")[0].method == "A"
+
+
 def test_a_limit_inside_the_interval_is_doubtful(made):
     results = read_run(made.store.root)
     verdict = judge(results, {LEAST_SSIM: 0.6})[1]

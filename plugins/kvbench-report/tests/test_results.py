@@ -72,6 +72,16 @@ def test_a_reference_that_failed_has_no_perfect_score(made: MadeRun):
     np.testing.assert_array_equal(ssim[1], [0.5, math.nan])  # its reference is gone
 
 
+def test_a_metric_without_reference_says_nothing_of_a_reference_it_did_not_score(made: MadeRun):
+    for prompt in ("ball", "cube"):
+        record = made.cell("A", prompt)
+        made.score(record, "ssim", 0.5, reference_sha256=None)
+    (made.store.root / "scores" / made.key("A@reconstruct", "ball").id / "ssim.json").unlink()
+    results = read_run(made.store.root)
+    assert np.isnan(results.values["ssim"][0]).all()
+    assert results.columns["ssim"].of_reference is None
+
+
 def test_a_score_against_another_prompts_reference_does_not_count(made: MadeRun):
     record = made.cell("A", "ball")
     (other,) = (r for r in made.store.cells(made.manifest)[0] if r.cell == made.key("BF16", "cube"))
