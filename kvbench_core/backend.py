@@ -125,6 +125,13 @@ class Backend(ABC):
         """
         raise BackendError("this generator has its weights built in; there is nothing to fetch")
 
+    def require_weights(self) -> None:  # noqa: B027 - most have them built in
+        """Make sure, without reading them, that :meth:`load` will find its files.
+
+        Raises:
+            BackendError: one is missing; the message names it and the remedy.
+        """
+
     def diagnose(self) -> Sequence[Finding]:
         """What ``kvbench doctor`` says about weights and libraries, without loading them."""
         return ()

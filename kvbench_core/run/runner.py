@@ -17,7 +17,7 @@ from kvbench_core.run.maker import Maker
 from kvbench_core.run.plan import Plan
 from kvbench_core.run.records import CellKey, CellRecord, Manifest, Session, Status, now
 from kvbench_core.run.serial import with_whole_file
-from kvbench_core.run.store import FOREVER, RunStore
+from kvbench_core.run.store import FOREVER, MANIFEST, RunStore
 from kvbench_core.run.video import StoredVideo, write_preview
 from kvbench_core.suite import prompt_digest
 
@@ -48,6 +48,8 @@ def run_plan(
         StoreError: the directory holds another run or cannot be written to.
         BackendError: the generator cannot be loaded.
     """
+    if not (store.root / MANIFEST).exists():  # a run that is complete needs no generator
+        plan.backend.require_weights()
     session = Session(
         id=uuid4().hex,
         started=now(),

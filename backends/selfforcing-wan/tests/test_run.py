@@ -92,7 +92,10 @@ def test_a_synthetic_run_has_no_quality(registry: Registry, tmp_path: Path) -> N
         run(registry, tmp_path, weights="synthetic", resolution=(64, 32))
 
 
-def test_a_folder_that_is_not_there_costs_nothing(registry: Registry, tmp_path: Path) -> None:
+def test_missing_weights_leave_no_run_behind(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="no folder of weights"):
+        run(registry, tmp_path / "run", weights=str(tmp_path / "none"))
+    (tmp_path / "none").mkdir()
+    with pytest.raises(BackendError, match="small needs small"):
         run(registry, tmp_path / "run", weights=str(tmp_path / "none"))
     assert not (tmp_path / "run").exists()

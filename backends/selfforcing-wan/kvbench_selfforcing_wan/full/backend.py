@@ -96,6 +96,10 @@ class FullBackend(WanBackend):
         shelf = Shelf.of(self.folder)
         return load(self.name, self.preset, self.config, shelf, device, self.beginning)
 
+    def require_weights(self) -> None:
+        if self.weights != SYNTHETIC:
+            Shelf.of(self.folder).require(self.name, self.preset.files)
+
     def weight_files(self) -> Sequence[WeightFile]:
         shelf = Shelf.of(self.folder)
         return [

@@ -21,7 +21,7 @@ from kvbench_selfforcing_wan.full.checkpoint import (
 )
 from kvbench_selfforcing_wan.full.extra import require
 from kvbench_selfforcing_wan.full.generator import WanGenerator
-from kvbench_selfforcing_wan.full.shelf import Shelf, sizes
+from kvbench_selfforcing_wan.full.shelf import Shelf
 from kvbench_selfforcing_wan.full.text import EncodedText, checked_encoder, place_encoder
 from kvbench_selfforcing_wan.full.vae import WanVAE, new_vae
 from kvbench_selfforcing_wan.presets import TEXT_ENCODER, VAE, Preset
@@ -46,12 +46,7 @@ def load(
     Raises:
         BackendError: a file is missing, damaged or another model's, or a library is missing.
     """
-    missing = shelf.missing(preset.files)
-    if missing:
-        raise BackendError(
-            f"{name} needs {sizes(missing)}, not found in {shelf.places()}; get them with "
-            f"`kvbench weights fetch {name}`, or use --weights synthetic"
-        )
+    shelf.require(name, preset.files)
     transformer = on_meta(lambda: CausalWanTransformer(config))
     path = found(shelf.find(preset.checkpoint))
     weights = transformer_weights(path, preset.key)

@@ -71,6 +71,18 @@ class Shelf:
         """Those that are neither here nor replaced by a folder in the library's format."""
         return [file for file in files if self.find(file) is None and not self._replaced(file)]
 
+    def require(self, name: str, files: Sequence[HubFile]) -> None:
+        """Refuse to go on without all files of the backend ``name``.
+
+        Raises:
+            BackendError: naming what is missing, where it was looked for and how to get it.
+        """
+        if missing := self.missing(files):
+            raise BackendError(
+                f"{name} needs {sizes(missing)}, not found in {self.places()}; get them with "
+                f"`kvbench weights fetch {name}`, or use --weights synthetic"
+            )
+
     def _replaced(self, file: HubFile) -> bool:
         if file is VAE:
             return self.find_folder("vae") is not None
