@@ -42,7 +42,7 @@ class PromptFile:
         """
         given = os.environ.get(self.variable)
         if given:
-            return evolve(read_suite(Path(given)), name=self.suite)
+            return evolve(self._named(given), name=self.suite)
         if not self.cached.exists():
             raise SuiteUnavailableError(
                 f"the prompts of {self.suite} are not on this machine: run "
@@ -55,6 +55,12 @@ class PromptFile:
                 f"{self.suite}`, or set {self.variable} to its path to use it as it is"
             )
         return evolve(read_suite(self.cached), name=self.suite)
+
+    def _named(self, path: str) -> Suite:
+        try:
+            return read_suite(Path(path).expanduser())
+        except SuiteError as error:
+            raise SuiteError(f"{self.variable} names {error}") from error
 
 
 # The published study used the first ten lines of each, with the line's index, from 0, as seed.
