@@ -67,6 +67,11 @@ class Preset:
     licence: str
 
     @property
+    def weights(self) -> str:
+        """What a run's record calls them."""
+        return f"{self.checkpoint.name}:{self.key}"
+
+    @property
     def files(self) -> tuple[HubFile, ...]:
         """Everything that generating needs, the checkpoint first."""
         adapter = (self.adapter,) if self.adapter else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,21 +32,14 @@ class FullBackend(WanBackend):
 
     default_suite = "moviegen"
 
-    def __init__(
-        self,
-        name: str,
-        preset: Preset,
-        *,
-        config: WanConfig | None = None,
-        synthetic: bool = False,
-        folder: Path | None = None,
-        beginning: Tensor | None = None,
-    ) -> None:
-        super().__init__(config or preset.config)
-        self.name, self.preset, self.folder, self.beginning = name, preset, folder, beginning
+    def __init__(self, name: str, preset: Preset) -> None:
+        super().__init__(preset.config)
+        self.name, self.preset = name, preset
         self.max_frames = preset.max_frames
-        self.weights = SYNTHETIC if synthetic else f"{preset.checkpoint.name}:{preset.key}"
+        self.weights = preset.weights
         self.resolution = pixels(self.config)
+        self.folder: Path | None = None
+        self.beginning: Tensor | None = None
 
     def configured(
         self,
@@ -54,23 +48,20 @@ class FullBackend(WanBackend):
         resolution: tuple[int, int] | None = None,
         continue_from: Path | None = None,
     ) -> FullBackend:
-        folder = None if weights in (AUTO, SYNTHETIC) else Path(weights)
-        if folder is not None:
-            Shelf.of(folder)
-        config = self.config if resolution is None else resized(self.config, resolution)
-        beginning = None
+        made = copy(self)
+        if weights == SYNTHETIC:
+            made.weights = SYNTHETIC
+        elif weights != AUTO:
+            made.weights, made.folder = self.preset.weights, Path(weights)
+            Shelf.of(made.folder)
+        if resolution is not None:
+            made.config = resized(self.config, resolution)
+            made.resolution = resolution
         if continue_from is not None:
             from kvbench_selfforcing_wan.full.beginning import read_beginning
 
-            beginning = read_beginning(continue_from, config, pixels(config))
-        return FullBackend(
-            self.name,
-            self.preset,
-            config=config,
-            synthetic=weights == SYNTHETIC,
-            folder=folder,
-            beginning=beginning,
-        )
+            made.beginning = read_beginning(continue_from, made.config, pixels(made.config))
+        return made
 
     def check_frames(self, frames: int) -> None:
         super().check_frames(frames)
