@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from kvbench_core.cli import main
+from kvbench_core.plugins import BLOCK_VARIABLE
 
 DRIFTING = {"psnr", "ssim", "stlpips", "vmaf", "piqe"}
 WHOLE = {"cvvdp", "temporal_flickering"}
@@ -20,6 +21,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A run of 6 latent frames without any weights on the machine: its output and directory."""
     root = tmp_path_factory.mktemp("all")
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(BLOCK_VARIABLE)  # which keeps heavy metrics out of the other tests
         for variable in ("TORCH_HOME", "VBENCH_CACHE_DIR", "KVBENCH_LPIPS_WEIGHTS"):
             patch.setenv(variable, str(root / "no-weights"))
         words = ["run", "-m", "BF16,RTN_INT2", "--suite", "tiny-story", "--frames", "6"]
