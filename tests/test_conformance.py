@@ -226,3 +226,12 @@ def test_without_pytest_the_command_says_what_to_install(cli, monkeypatch):
     result = cli("conformance", "light")
     assert result.exit_code == 2
     assert "pip install 'kvbench-core[conformance]'" in result.output
+
+
+def test_the_callers_conftest_plays_no_part(cli, tmp_path, monkeypatch):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text("raise RuntimeError('not yours')\n")
+    monkeypatch.chdir(tmp_path)  # pytest would load the conftest of a folder called tests
+    result = cli("conformance", "table")
+    assert result.exit_code == 0, result.output
+    assert "pass" in result.output

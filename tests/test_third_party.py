@@ -14,6 +14,7 @@ import pytest
 
 from kvbench_core.conformance.inputs import PLAIN
 from kvbench_core.errors import ParameterError
+from kvbench_core.plugins import BLOCK_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tests" / "third_party"
@@ -32,7 +33,8 @@ def environment(tmp_path_factory):
     )
     points = [f"{k} = {v}" for k, v in project["entry-points"]["kvbench"].items()]
     (info / "entry_points.txt").write_text("\n".join(["[kvbench]", *points]) + "\n")
-    return {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{PACKAGE}", "OMP_NUM_THREADS": "1"}
+    inherited = {name: text for name, text in os.environ.items() if name != BLOCK_VARIABLE}
+    return {**inherited, "PYTHONPATH": f"{site}{os.pathsep}{PACKAGE}", "OMP_NUM_THREADS": "1"}
 
 
 def run(environment, folder, *arguments):

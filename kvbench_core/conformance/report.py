@@ -143,7 +143,7 @@ def check(
         code = pytest.main(
             [
                 *("--pyargs", "kvbench_core.conformance", "--import-mode=importlib"),
-                *("-p", "no:terminal", "-p", "no:cacheprovider"),
+                *("--noconftest", "-p", "no:terminal", "-p", "no:cacheprovider"),
                 *("-c", str(settings), "--rootdir", folder),
                 *(f"--kvbench-{kind}={name}" for kind, given in names.items() for name in given),
                 f"--kvbench-device={device}",
