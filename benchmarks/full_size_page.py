@@ -95,7 +95,7 @@ def _provenance(rows: Sequence[dict[str, str]]) -> str:
 
     return (
         f"Measured on one {every('gpu')}, torch {every('torch')}, attention kernel "
-        f"{every('kernel')}, bf16, batch 1, 480 x 832, synthetic weights, one process a length."
+        f"{every('kernel')}, bf16, batch 1, 480 x 832, synthetic weights."
     )
 
 
