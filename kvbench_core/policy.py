@@ -85,7 +85,8 @@ class ReuseState(ABC):
         """``feature`` is the pass's patch-embedded input, ``[batch, token, width]``.
 
         Asked once before each noisy pass, never for the clean one. At a chunk's first pass there
-        is nothing to reuse: the feature is shown, the answer does not count.
+        is nothing to reuse: the feature is shown, the answer does not count. Nobody changes a
+        feature later, so it may be kept as it is.
         """
 
 

@@ -89,6 +89,7 @@ class CacheSession:
 
         ``feature`` is the pass's patch-embedded input, ``[batch, token, width]``. Ask before every
         noisy pass, as rules compare the features of all of them; a chunk's first is never skipped.
+        A feature is not changed afterwards: rules keep it without a copy.
         """
         if self._reuse is None or step.is_context:
             return False

@@ -196,6 +196,18 @@ class BackendConformance(Conformance):
         assert not ran & refused, "B7: a pass that is skipped is not begun and calls no layer"
         assert torch.isfinite(skipped.latents).all(), "B7: latents are finite with skipped passes"
 
+    def test_b7_features_stay_as_they_were_shown(self, generated: Generated) -> None:
+        changed = [
+            step.denoise_index
+            for step, (feature, copy) in zip(
+                generated.seen.asked, generated.seen.features, strict=True
+            )
+            if not torch.equal(feature, copy)
+        ]
+        assert not changed, (
+            f"B7: a feature is not changed after skip was asked; those of passes {changed} were"
+        )
+
     def test_b8_decoded_pieces_make_up_the_video(
         self, backend: Backend, generator: Generator, generated: Generated, frames: int
     ) -> None:

@@ -41,6 +41,8 @@ class Seen:
     steps: list[Step] = field(factory=list)
     layers: list[list[int]] = field(factory=list)
     asked: list[Step] = field(factory=list)
+    features: list[tuple[Tensor, Tensor]] = field(factory=list)
+    """What ``skip`` was shown, and a copy of it made then."""
     finite: bool = True
 
 
@@ -72,6 +74,7 @@ class WatchedSession(CacheSession):
 
     def skip(self, step: Step, feature: Tensor) -> bool:
         self.seen.asked.append(step)
+        self.seen.features.append((feature, feature.clone()))
         return self.skipping and step.denoise_index == 2
 
 

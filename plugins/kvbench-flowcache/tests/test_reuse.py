@@ -74,11 +74,13 @@ def test_chunks_do_not_know_of_each_other():
     assert not FeatureReuse().new_state().should_skip(step(1), same), "nothing to compare with"
 
 
-def test_the_caller_s_feature_is_not_kept():
-    state, feature = FeatureReuse().new_state(), torch.ones(4)
-    state.should_skip(step(0), feature)
-    feature.mul_(100)
-    assert state.should_skip(step(1), torch.ones(4))
+def test_one_feature_is_kept_and_not_copied():
+    state = FeatureReuse().new_state()
+    features = [torch.ones(4), torch.ones(4)]
+    for index, feature in enumerate(features):
+        state.should_skip(step(index), feature)
+        kept = [x.data_ptr() for x in vars(state).values() if isinstance(x, torch.Tensor)]
+        assert kept == [feature.data_ptr()]
 
 
 class Rollout:
