@@ -8,7 +8,7 @@ from kvbench_quant.affine import (
     ZeroPointAffine,
     asymmetric,
 )
-from kvbench_quant.fused import FusedCodec, Levels, Sum
+from kvbench_quant.fused import FusedCodec, Levels, Origin, Sum, Uniform
 from kvbench_quant.grouped import GroupedCodec, group_size
 from kvbench_quant.hadamard import Rotated, check_head_dim, hadamard
 from kvbench_quant.outliers import OutlierPlanes, Outliers, sigmas
@@ -28,6 +28,7 @@ __all__ = [
     "FusedCodec",
     "GroupedCodec",
     "Levels",
+    "Origin",
     "OutlierPlanes",
     "Outliers",
     "Residual",
@@ -37,6 +38,7 @@ __all__ = [
     "Sum",
     "Symmetric",
     "SymmetricPlanes",
+    "Uniform",
     "ZeroPointAffine",
     "asymmetric",
     "check_head_dim",

@@ -10,7 +10,7 @@ from attrs import frozen
 from torch import Tensor
 
 from kvbench_core.cache import ErrorBound, Planes
-from kvbench_quant.fused import Levels, Sum
+from kvbench_quant.fused import Levels, Origin, Uniform
 from kvbench_quant.grouped import GroupedCodec
 from kvbench_quant.packing import store, unpack
 from kvbench_quant.symmetric import LARGEST_SCALE, quotient, scale_limits
@@ -75,27 +75,35 @@ class Affine(GroupedCodec):
         codes = levels.round_().clamp_(0, self.qmax).to(torch.uint8)
         return AffinePlanes(store(codes, self.bits, self.container_bits), scale, offset)
 
-    zero_is_code: ClassVar[bool] = False
-    """Whether ``offset`` is the code of zero instead of what code 0 stands for."""
+    origin: ClassVar[Origin] = Origin.OFFSET
+    """What ``offset`` is."""
 
-    def levels(self, planes: Planes) -> Sum | None:
-        assert isinstance(planes, AffinePlanes)
+    @property
+    def uniform(self) -> Uniform | None:
         if self.container_bits is not None:
             return None
-        term = Levels(
-            codes=planes.codes,
+        return Uniform(
             bits=self.bits,
-            step=planes.scale,
-            zero=planes.offset,
-            zero_is_code=self.zero_is_code,
+            group_tokens=self.group_tokens,
+            origin=self.origin,
             per_token=self.per == "token",
         )
-        return Sum((term,), self.group_tokens)
+
+    def limits(self, dtype: torch.dtype) -> tuple[float, float] | None:
+        return 0.0, LARGEST
+
+    def planes(self, levels: Levels) -> AffinePlanes:
+        assert levels.origin is not None
+        return AffinePlanes(levels.codes, levels.step, levels.origin)
+
+    def terms(self, planes: Planes, uniform: Uniform) -> Levels:
+        assert isinstance(planes, AffinePlanes)
+        return Levels(uniform, planes.codes, planes.scale, planes.offset)
 
     def decode_groups(self, planes: Planes, out: Tensor) -> None:
         assert isinstance(planes, AffinePlanes)
         codes, step, zero = planes.codes, planes.scale.float(), planes.offset.float()
-        if self.zero_is_code:
+        if self.origin is Origin.ZERO_CODE:
             zero = -zero * step  # exact in float32, and so is (code - z) * s
         if self.container_bits is None:
             codes, step = unpack(codes, self.bits), step / (1 << (8 - self.bits))
@@ -141,7 +149,10 @@ class ZeroPointAffine(Affine):
     saturate there.
     """
 
-    zero_is_code: ClassVar[bool] = True
+    origin: ClassVar[Origin] = Origin.ZERO_CODE
+
+    def limits(self, dtype: torch.dtype) -> tuple[float, float] | None:
+        return 0.0, LARGEST / 2
 
     def encode_groups(self, groups: Tensor) -> AffinePlanes:
         clipped = groups.clamp(-LARGEST / 2, LARGEST / 2)
@@ -180,6 +191,9 @@ class ClampedAffine(ZeroPointAffine):
     The range that it holds includes zero and is as wide as the block's own spread: a block of one
     sign that lies further than that from zero saturates, and a constant one decodes to 0.
     """
+
+    def limits(self, dtype: torch.dtype) -> None:
+        return None
 
     def encode_groups(self, groups: Tensor) -> AffinePlanes:
         low, high = self._range(groups)

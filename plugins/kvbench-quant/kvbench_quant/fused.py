@@ -1,8 +1,9 @@
-"""Decoding whatever is a sum of evenly spaced levels, in one pass over memory on CUDA."""
+"""Uniform quantisation in one pass over memory, by Triton kernels, on CUDA."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from enum import IntEnum
 from functools import cache
 
 import torch
@@ -10,29 +11,54 @@ from attrs import frozen
 from torch import Tensor
 
 from kvbench_core.cache import Planes, TensorCodec
-from kvbench_quant.packing import pack
+
+DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 
 DIMS = (16, 32, 64, 128, 256)
-"""Head dimensions that the kernel rotates."""
+"""Head dimensions that the kernels rotate."""
+
+GROUPS = (8, 16, 32, 64, 128)
+"""Group sizes that the kernels encode."""
 
 
-@frozen(eq=False, kw_only=True)
+class Origin(IntEnum):
+    """What a level is counted from."""
+
+    NONE = 0
+    """Codes have a sign: ``code * step``."""
+    OFFSET = 1
+    """``origin + code * step``."""
+    ZERO_CODE = 2
+    """``(code - origin) * step``."""
+
+
+@frozen(kw_only=True)
+class Uniform:
+    """Evenly spaced levels, with a step for each channel of a group or for each token."""
+
+    bits: int
+    group_tokens: int
+    origin: Origin = Origin.NONE
+    per_token: bool = False
+
+    @property
+    def qmax(self) -> int:
+        return (1 << self.bits - (self.origin is Origin.NONE)) - 1
+
+
+@frozen(eq=False)
 class Levels:
-    """``code * step`` of signed codes, or of unsigned ones ``zero + code * step``, or, if
+    """The elements of ``[batch, group, token, head, dim]`` as ``uniform`` says.
 
-    ``zero_is_code``, ``(code - zero) * step``.
-
-    ``codes`` is what :func:`kvbench_quant.pack` makes of ``[batch, group, token, head, dim]``;
-    ``step`` and ``zero`` are fp16, ``[batch, group, 1, head, dim]`` (the 1 may be missing), or
+    ``codes`` is what :func:`kvbench_quant.pack` makes of them; ``step`` and ``origin`` (if there is
+    one) are fp16, ``[batch, group, 1, head, dim]`` (the 1 may be missing), or
     ``[batch, group, token, 1, 1]`` if ``per_token``.
     """
 
+    uniform: Uniform
     codes: Tensor
-    bits: int
     step: Tensor
-    zero: Tensor | None = None
-    zero_is_code: bool = False
-    per_token: bool = False
+    origin: Tensor | None = None
 
     def in_rows(self) -> bool:
         """Whether a video's groups lie behind one another, their channels side by side."""
@@ -43,28 +69,38 @@ class Levels:
 class Sum:
     """The elementwise sum of one or two :class:`Levels`, ``rotated`` by a Walsh-Hadamard matrix.
 
-    Computed in float32 and rounded once. A single unrotated term without ``zero`` is decoded into
+    Computed in float32 and rounded once. A single unrotated term without ``origin`` is decoded into
     a bf16 buffer with its step rounded to bf16 first.
     """
 
     terms: tuple[Levels, ...]
-    group_tokens: int
     rotated: bool = False
 
     def decode(self, out: Tensor) -> bool:
-        """Write ``out [batch, token, head, dim]`` by the Triton kernel, if that can be done."""
+        """Write ``out [batch, token, head, dim]`` by the kernel, if that can be done."""
         possible = (
-            out.is_cuda
-            and out.stride()[2:] == (out.shape[3], 1)
+            in_lines(out)
             and all(term.in_rows() for term in self.terms)
             and (not self.rotated or out.shape[3] in DIMS)
-            and triton_obstacle(out.device) is None
         )
         if possible:
-            from kvbench_quant.triton_kernel import decode
+            from kvbench_quant.kernels.decode import decode
 
             decode(self, out)
         return possible
+
+
+def encode(uniform: Uniform, x: Tensor, limits: tuple[float, float]) -> Levels | None:
+    """Code ``x [batch, token, head, dim]`` by the kernel, if that can be done.
+
+    ``limits`` are the smallest and the largest step of codes with a sign; otherwise the second is
+    the largest value.
+    """
+    if uniform.group_tokens not in GROUPS or uniform.bits < 2 or not in_lines(x):
+        return None
+    from kvbench_quant.kernels.encode import encode
+
+    return Levels(uniform, *encode(uniform, x, limits))
 
 
 class FusedCodec(TensorCodec):
@@ -89,17 +125,26 @@ def levels_of(codec: TensorCodec, planes: Planes) -> Sum | None:
     return codec.levels(planes) if isinstance(codec, FusedCodec) else None
 
 
+def in_lines(x: Tensor) -> bool:
+    """Whether kernels can read and write ``x``: a token's heads lie side by side there."""
+    return (
+        x.is_cuda
+        and x.dtype in DTYPES
+        and x.stride()[2:] == (x.shape[3], 1)
+        and triton_obstacle(x.device) is None
+    )
+
+
 @cache
 def triton_obstacle(device: torch.device) -> str | None:
-    """Why Triton kernels cannot run on ``device``, or ``None``; found by running one."""
+    """Why Triton kernels cannot run on ``device``, or ``None``; found by running two."""
     try:
-        from kvbench_quant.triton_kernel import decode
+        from kvbench_quant.kernels.decode import decode
+        from kvbench_quant.kernels.encode import encode
 
-        codes = torch.tensor([-7, 7] * 4, dtype=torch.int8, device=device).view(1, 1, 8, 1, 1)
-        step = torch.ones(1, 1, 1, 1, dtype=torch.float16, device=device)
-        out = torch.empty(1, 8, 1, 1, dtype=torch.bfloat16, device=device)
-        decode(Sum((Levels(codes=pack(codes, 4), bits=4, step=step),), 8), out)
-        same = torch.equal(out.flatten(), codes.to(out.dtype).flatten())
-        return None if same else "its results are wrong"
+        x = torch.tensor([-7, 7] * 4, dtype=torch.bfloat16, device=device).view(1, 8, 1, 1)
+        uniform, out = Uniform(bits=4, group_tokens=8), torch.empty_like(x)
+        decode(Sum((Levels(uniform, *encode(uniform, x, (1.0, 1.0))),)), out)
+        return None if torch.equal(out, x) else "its results are wrong"
     except Exception as error:  # no Triton, no C compiler, an unsupported device, ...
         return f"{type(error).__name__}: {error}"

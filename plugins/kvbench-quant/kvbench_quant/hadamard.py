@@ -11,24 +11,34 @@ from torch import Tensor
 from kvbench_core.cache import ErrorBound, Planes, TensorCodec
 from kvbench_core.errors import ParameterError
 from kvbench_core.geometry import CacheGeometry
-from kvbench_quant.fused import FusedCodec, Sum, levels_of
+from kvbench_quant.fused import DIMS, FusedCodec, Sum, in_lines, levels_of
 from kvbench_quant.slabs import slabs
 
 LARGEST_DIM = 1024
 LARGEST_INPUT = 2.0**100  # sums of LARGEST_DIM of these are finite in float32 and bf16
 
 
-def hadamard(x: Tensor) -> Tensor:
-    """The normalised Walsh-Hadamard transform of the last axis (Sylvester order), its own inverse.
+def hadamard(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """The normalised Walsh-Hadamard transform of each head (Sylvester order), its own inverse.
 
-    ``log2(dim)`` butterfly stages and the factor ``dim ** -0.5``, all in the dtype of ``x``, which
-    is left as it is.
+    ``x [batch, token, head, dim]``; ``log2(dim)`` butterfly stages and the factor ``dim ** -0.5``,
+    all in ``dtype``, that of ``x`` unless given. Magnitudes saturate at ``2^100``.
 
     Raises:
         ParameterError: ``dim`` is no power of two.
     """
-    dim = x.shape[-1]
+    dim, dtype = x.shape[-1], dtype or x.dtype
     check_head_dim("hadamard", dim)
+    if dim in DIMS and in_lines(x):
+        from kvbench_quant.kernels import hadamard as kernel
+
+        return kernel.hadamard(x, dtype, LARGEST_INPUT)
+    return hadamard_plainly(x.to(dtype).clamp(-LARGEST_INPUT, LARGEST_INPUT))
+
+
+def hadamard_plainly(x: Tensor) -> Tensor:
+    """:func:`hadamard` in torch, in the dtype of ``x``, which is left as it is."""
+    dim = x.shape[-1]
     buffers = x.new_empty((2, *x.shape))
     for stage in range(dim.bit_length() - 1):
         shape = (dim >> (stage + 1), 2, 1 << stage)
@@ -66,7 +76,7 @@ class Rotated(FusedCodec):
     )
 
     def encode(self, x: Tensor) -> Planes:
-        return self.inner.encode(hadamard(x.to(self.rotation).clamp(-LARGEST_INPUT, LARGEST_INPUT)))
+        return self.inner.encode(hadamard(x, self.rotation))
 
     def levels(self, planes: Planes) -> Sum | None:
         inner = levels_of(self.inner, planes)

@@ -47,7 +47,7 @@ class Residual(FusedCodec):
         if first is None or second is None or first.rotated or second.rotated:
             return None
         terms = first.terms + second.terms
-        return Sum(terms, self.group_tokens) if len(terms) == 2 else None
+        return Sum(terms) if len(terms) == 2 else None
 
     def decode_plainly(self, planes: Planes, out: Tensor) -> None:
         for part, piece in slabs(planes, out, self.group_tokens):

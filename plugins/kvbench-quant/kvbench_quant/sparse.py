@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from kvbench_core.cache import Planes
-from kvbench_quant.fused import triton_obstacle
+from kvbench_quant.fused import in_lines
 
 LARGEST_VALUE = 65504.0  # fp16's
 
@@ -93,9 +93,8 @@ def scatter_(out: Tensor, planes: SparsePlanes, group_tokens: int) -> None:
     """Write the values into ``out`` ``[batch, token, head, dim]``; its last group may be short."""
     if out.is_meta:
         return
-    rows = out.stride()[2:] == (out.shape[3], 1)
-    if out.is_cuda and rows and triton_obstacle(out.device) is None:
-        from kvbench_quant.triton_kernel import scatter
+    if in_lines(out):
+        from kvbench_quant.kernels.scatter import scatter
 
         scatter(planes, group_tokens, out)
     else:

@@ -9,7 +9,7 @@ from attrs import frozen
 from torch import Tensor
 
 from kvbench_core.cache import ErrorBound, Planes
-from kvbench_quant.fused import Levels, Sum
+from kvbench_quant.fused import Levels, Uniform
 from kvbench_quant.grouped import GroupedCodec
 from kvbench_quant.packing import store, unpack
 
@@ -84,12 +84,20 @@ class Symmetric(GroupedCodec):
         codes = store(levels.to(torch.int8), self.bits, self.container_bits)
         return SymmetricPlanes(codes, scale.squeeze(2).half())
 
-    def levels(self, planes: Planes) -> Sum | None:
+    @property
+    def uniform(self) -> Uniform | None:
+        packed = self.container_bits is None
+        return Uniform(bits=self.bits, group_tokens=self.group_tokens) if packed else None
+
+    def limits(self, dtype: torch.dtype) -> tuple[float, float]:
+        return scale_limits(dtype, self.qmax)
+
+    def planes(self, levels: Levels) -> SymmetricPlanes:
+        return SymmetricPlanes(levels.codes, levels.step.squeeze(2))
+
+    def terms(self, planes: Planes, uniform: Uniform) -> Levels:
         assert isinstance(planes, SymmetricPlanes)
-        if self.container_bits is not None:
-            return None
-        term = Levels(codes=planes.codes, bits=self.bits, step=planes.scale)
-        return Sum((term,), self.group_tokens)
+        return Levels(uniform, planes.codes, planes.scale)
 
     def decode_groups(self, planes: Planes, out: Tensor) -> None:
         assert isinstance(planes, SymmetricPlanes)

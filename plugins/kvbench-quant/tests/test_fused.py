@@ -18,7 +18,8 @@ from kvbench_quant import (
     Symmetric,
     ZeroPointAffine,
 )
-from kvbench_quant.fused import triton_obstacle
+from kvbench_quant.fused import GROUPS, Levels, triton_obstacle
+from kvbench_quant.hadamard import hadamard_plainly
 from kvbench_quant.sparse import scatter_plainly_
 
 CODECS = [
@@ -30,13 +31,25 @@ CODECS = [
     ClampedAffine(bits=4),
     Residual(Symmetric(bits=2), Symmetric(bits=4)),
     Residual(Affine(bits=3, per="token"), ZeroPointAffine(bits=4)),
+    Symmetric(bits=5, group_tokens=64),
+    Affine(bits=5, group_tokens=8),
+    ZeroPointAffine(bits=6),
 ]
-ROTATED = [Rotated(Symmetric(bits=4)), Rotated(Affine(bits=2)), Rotated(CODECS[-1])]
+ENCODED = [
+    codec
+    for codec in CODECS
+    if not isinstance(codec, Residual | ClampedAffine) and codec.group_tokens in GROUPS
+]
+ROTATED = [
+    *(Rotated(Symmetric(bits=bits)) for bits in (2, 4, 5, 6, 8)),
+    Rotated(Affine(bits=2)),
+    Rotated(Residual(Symmetric(bits=2), Symmetric(bits=4))),
+]
 
 
 def decoded_twice(codec, shape, source, dtype, device):
     """By the kernel and by torch, into slices of larger buffers, from slices of larger planes."""
-    from kvbench_quant.triton_kernel import decode
+    from kvbench_quant.kernels.decode import decode
 
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(shape, generator=generator) * torch.exp(torch.randn(shape, generator=generator))
@@ -51,8 +64,33 @@ def decoded_twice(codec, shape, source, dtype, device):
     return fast, plain
 
 
+def encoded_twice(codec, shape, source, device):
+    """Planes by the kernel and by torch, of a slice of a larger tensor with values of all sizes."""
+    from kvbench_quant.kernels.encode import encode
+
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator) * torch.exp(torch.randn(shape, generator=generator))
+    x[:, :40, 0] *= 1e-9
+    x[:, 7:50:9, -1, ::2] *= 40000
+    x[:, :48, :, 1] = 0.37
+    x = x.clamp(-65504, 65504).to(source).to(device)[:, 2:-1]
+    uniform = codec.uniform
+    fast = codec.planes(Levels(uniform, *encode(uniform, x, codec.limits(source))))
+    return fast.tensors(), codec.encode_plainly(x).tensors()
+
+
+def rotated_twice(shape, source, dtype, device):
+    from kvbench_quant.kernels import hadamard as kernel
+
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(source).to(device)
+    x[0, 0, 0, 0] = 3e38 if source is not torch.float16 else 6e4
+    view = x[:, 1:]
+    limited = view.to(dtype).clamp(-(2.0**100), 2.0**100)
+    return kernel.hadamard(view, dtype, 2.0**100), hadamard_plainly(limited)
+
+
 def scattered_twice(device):
-    from kvbench_quant.triton_kernel import scatter
+    from kvbench_quant.kernels.scatter import scatter
 
     x = torch.randn((2, 64, 3, 8), generator=torch.Generator().manual_seed(0)).to(device)
     x[:, ::7, 1, 3] *= 50
@@ -74,6 +112,14 @@ def interpreted():
             shape = (2, 4 * codec.group_tokens, 3, 8)
             fast, plain = decoded_twice(codec, shape, torch.float32, dtype, "cpu")
             assert torch.equal(fast, plain), (codec, dtype)
+    for codec in ENCODED:
+        for source in (torch.float32, torch.float16):
+            shape = (2, 4 * codec.group_tokens, 3, 50)
+            for fast, plain in zip(*encoded_twice(codec, shape, source, "cpu"), strict=True):
+                assert torch.equal(fast, plain), (codec, source)
+    for dim in (16, 128):
+        fast, plain = rotated_twice((2, 9, 3, dim), torch.float32, torch.float32, "cpu")
+        assert torch.equal(fast, plain), dim
     fast, plain = scattered_twice("cpu")
     assert torch.equal(fast, plain)
 
@@ -113,6 +159,24 @@ def test_rotating_kernel_equals_torch(batch, heads, dim, codec, dtype):
     # Sums of the same float32 numbers in another order.
     error = 2 * torch.finfo(dtype).eps * plain.abs() + 2**-18 * plain.abs().amax()
     assert ((fast - plain).abs() <= error).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("source", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("codec", ENCODED, ids=str)
+@pytest.mark.parametrize(("batch", "heads", "dim"), [(1, 12, 128), (2, 3, 50)])
+def test_encoding_kernel_equals_torch(batch, heads, dim, codec, source):
+    shape = (batch, 20 * codec.group_tokens, heads, dim)
+    for fast, plain in zip(*encoded_twice(codec, shape, source, "cuda"), strict=True):
+        assert torch.equal(fast, plain)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("source", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize(("batch", "heads", "dim"), [(1, 12, 128), (2, 3, 64), (1, 2, 16)])
+def test_rotation_equals_the_butterflies(batch, heads, dim, source, dtype):
+    assert torch.equal(*rotated_twice((batch, 77, heads, dim), source, dtype, "cuda"))
 
 
 @pytest.mark.gpu

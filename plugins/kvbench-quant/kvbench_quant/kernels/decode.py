@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # Triton's language is no Python that a type checker can follow.
-"""Unpacking, scaling, adding and rotating in one pass over memory, on CUDA."""
+"""Unpacking, scaling, adding and rotating in one pass over memory."""
 
 from functools import cache
 
@@ -40,11 +40,11 @@ def _levels(
     channels,
     tokens: tl.constexpr,
     bits: tl.constexpr,
-    zeros: tl.constexpr,
+    kind: tl.constexpr,
     per_token: tl.constexpr,
     narrow: tl.constexpr,
 ):
-    """One term, float32 ``[token, channel]``; ``zeros`` 0: none, 1: an offset, 2: a code."""
+    """One term, float32 ``[token, channel]``; ``kind``: :class:`kvbench_quant.fused.Origin`."""
     group = (token // tokens).to(tl.int64)
     place = token % tokens
     stored: tl.constexpr = tokens * bits // 8
@@ -66,12 +66,12 @@ def _levels(
     if narrow:
         factor = factor.to(tl.bfloat16)
     factor = factor.to(tl.float32)
-    if zeros == 0:
+    if kind == 0:
         code = raised.to(tl.int32, bitcast=True) >> (32 - bits)  # with its sign
         return code.to(tl.float32) * factor
     code = (raised >> (32 - bits)).to(tl.float32)
     origin = tl.load(zero + at, mask=inside, other=0).to(tl.float32)
-    if zeros == 1:
+    if kind == 1:
         return origin + code * factor
     return (code - origin) * factor
 
@@ -98,73 +98,46 @@ def _decode(
     tokens: tl.constexpr,
     terms: tl.constexpr,
     bits: tl.constexpr,
-    zeros: tl.constexpr,
+    kind: tl.constexpr,
     per_token: tl.constexpr,
     more_bits: tl.constexpr,
-    more_zeros: tl.constexpr,
+    more_kind: tl.constexpr,
     more_per_token: tl.constexpr,
     narrow: tl.constexpr,
-    rotated: tl.constexpr,
+    parts: tl.constexpr,
     rows: tl.constexpr,
     columns: tl.constexpr,
 ):
-    """A tile of tokens and channels of one video; a whole head if ``rotated``."""
+    """A tile of tokens and channels of one video; a whole head, rotated, if ``parts``."""
     token = tl.program_id(0) * rows + tl.arange(0, rows)[:, None]
     channel = tl.program_id(1) * columns + tl.arange(0, columns)[None, :]
     batch = tl.program_id(2).to(tl.int64)
     inside = (token < total) & (channel < channels)
     x = _levels(
         codes, step, zero, codes_stride, step_stride, batch, token, channel, inside, channels,
-        tokens, bits, zeros, per_token, narrow,
+        tokens, bits, kind, per_token, narrow,
     )  # fmt: skip
     if terms == 2:
         x += _levels(
             more_codes, more_step, more_zero, more_codes_stride, more_step_stride, batch, token,
-            channel, inside, channels, tokens, more_bits, more_zeros, more_per_token, False,
+            channel, inside, channels, tokens, more_bits, more_kind, more_per_token, False,
         )  # fmt: skip
-    if rotated:
+    if parts:
         line = tl.arange(0, columns)
         signs = tl.load(matrix + line[:, None] * columns + line[None, :])
-        # Three bf16 numbers hold a float32 one, and signs are exact: the tensor cores' products
-        # and sums are those of float32.
+        # Two or three bf16 numbers add up to the float32 one, and signs are exact: the tensor
+        # cores' products and sums are those of float32.
         high = x.to(tl.bfloat16)
         rest = x - high.to(tl.float32)
         middle = rest.to(tl.bfloat16)
-        low = (rest - middle.to(tl.float32)).to(tl.bfloat16)
-        x = tl.dot(low, signs)
-        x = tl.dot(middle, signs, x)
+        if parts == 3:
+            low = (rest - middle.to(tl.float32)).to(tl.bfloat16)
+            x = tl.dot(middle, signs, tl.dot(low, signs))
+        else:
+            x = tl.dot(middle, signs)
         x = tl.dot(high, signs, x) * norm
     target = out + batch * out_stride + token.to(tl.int64) * token_stride + channel
     tl.store(target, x.to(out.dtype.element_ty), mask=inside)
-
-
-@triton.jit
-def _scatter(
-    out,
-    place,
-    value,
-    starts,
-    counts,
-    out_stride,
-    token_stride,
-    total,
-    cell_stride,
-    channels,
-    tokens: tl.constexpr,
-    block: tl.constexpr,
-):
-    """The single values of one group of one video."""
-    group, batch = tl.program_id(0), tl.program_id(1).to(tl.int64)
-    first = tl.load(starts + batch * cell_stride + group)
-    count = tl.load(counts + batch * cell_stride + group).to(tl.int32)
-    for ahead in range(0, count, block):
-        index = ahead + tl.arange(0, block)
-        at = tl.load(place + first + index, mask=index < count, other=0).to(tl.int64)
-        token = group * tokens + at // channels
-        target = out + batch * out_stride + token * token_stride + at % channels
-        x = tl.load(value + first + index, mask=index < count, other=0)
-        inside = (index < count) & (token < total)
-        tl.store(target, x.to(tl.float32).to(out.dtype.element_ty), mask=inside)
 
 
 @cache
@@ -182,7 +155,9 @@ def decode(levels, out: Tensor) -> None:
     channels = heads * dim
     first, last = levels.terms[0], levels.terms[-1]
     rows, columns = (ROTATED_ROWS, dim) if levels.rotated else (ROWS, COLUMNS)
-    narrow = len(levels.terms) == 1 and first.zero is None and not levels.rotated
+    signed = len(levels.terms) == 1 and first.origin is None
+    # A code of up to 5 bits times a step of 11 fits into two bf16 numbers, any float32 into three.
+    parts = 2 if signed and first.uniform.bits <= 5 else 3
     with torch.cuda.device_of(out):
         _decode[(triton.cdiv(total, rows), triton.cdiv(channels, columns), batch)](
             out,
@@ -194,46 +169,23 @@ def decode(levels, out: Tensor) -> None:
             dim**-0.5,
             *_pointers(first),
             *_pointers(last),
-            tokens=levels.group_tokens,
+            tokens=first.uniform.group_tokens,
             terms=len(levels.terms),
-            bits=first.bits,
-            zeros=_zeros(first),
-            per_token=first.per_token,
-            more_bits=last.bits,
-            more_zeros=_zeros(last),
-            more_per_token=last.per_token,
-            narrow=narrow and out.dtype == torch.bfloat16,
-            rotated=levels.rotated,
+            **_constants(first, ""),
+            **_constants(last, "more_"),
+            narrow=signed and not levels.rotated and out.dtype == torch.bfloat16,
+            parts=parts if levels.rotated else 0,
             rows=rows,
             columns=columns,
         )
 
 
 def _pointers(term) -> tuple:
-    zero = term.step if term.zero is None else term.zero
-    return term.codes, term.step, zero, term.codes.stride(0), term.step.stride(0)
+    origin = term.step if term.origin is None else term.origin
+    return term.codes, term.step, origin, term.codes.stride(0), term.step.stride(0)
 
 
-def _zeros(term) -> int:
-    return 0 if term.zero is None else 1 + term.zero_is_code
-
-
-def scatter(planes, group_tokens: int, out: Tensor) -> None:
-    """Write :class:`kvbench_quant.SparsePlanes` into ``out [batch, token, head, dim]``."""
-    batch, total, heads, dim = out.shape
-    groups = triton.cdiv(total, group_tokens)
-    with torch.cuda.device_of(out):
-        _scatter[(groups, batch)](
-            out,
-            planes.place,
-            planes.value,
-            planes.first_values(),
-            planes.counts,
-            out.stride(0),
-            out.stride(1),
-            total,
-            planes.counts.stride(0),
-            heads * dim,
-            tokens=group_tokens,
-            block=128,
-        )
+def _constants(term, prefix: str) -> dict[str, int]:
+    uniform = term.uniform
+    constants = {"bits": uniform.bits, "kind": int(uniform.origin), "per_token": uniform.per_token}
+    return {prefix + name: value for name, value in constants.items()}

@@ -1,0 +1,1 @@
+"""Triton kernels, for CUDA. Importing one of these modules imports Triton."""
