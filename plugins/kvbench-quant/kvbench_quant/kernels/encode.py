@@ -26,19 +26,20 @@ def _step(low, high, kind: tl.constexpr, source: tl.constexpr, qmax, smallest, l
         step = tl.div_rn(tl.maximum(-low, high), qmax).to(source).to(tl.float32)
         step = tl.minimum(tl.maximum(step, smallest), largest).to(source).to(tl.float32)
         kept = step.to(tl.float16)
-        return step, kept, kept
-    low = tl.minimum(tl.maximum(low, -largest), largest)
-    high = tl.minimum(tl.maximum(high, -largest), largest)
-    if kind == 1:
-        origin = low.to(tl.float16)
-        width = tl.maximum(high - origin.to(tl.float32), 0.0)
+        origin = kept
     else:
-        low, high = tl.minimum(low, 0.0), tl.maximum(high, 0.0)
-        width = high - low
-    kept = tl.div_rn(width, qmax).to(tl.float16)
-    step = tl.where(kept == 0, 1.0, kept.to(tl.float32))
-    if kind == 2:
-        origin = tl.minimum(_rounded(tl.div_rn(-low, step)), qmax).to(tl.float16)
+        low = tl.minimum(tl.maximum(low, -largest), largest)
+        high = tl.minimum(tl.maximum(high, -largest), largest)
+        if kind == 1:
+            origin = low.to(tl.float16)
+            width = tl.maximum(high - origin.to(tl.float32), 0.0)
+        else:
+            low, high = tl.minimum(low, 0.0), tl.maximum(high, 0.0)
+            width = high - low
+        kept = tl.div_rn(width, qmax).to(tl.float16)
+        step = tl.where(kept == 0, 1.0, kept.to(tl.float32))
+        if kind == 2:
+            origin = tl.minimum(_rounded(tl.div_rn(-low, step)), qmax).to(tl.float16)
     return step, kept, origin
 
 
@@ -47,14 +48,15 @@ def _codes(x, step, origin, kind: tl.constexpr, source: tl.constexpr, qmax, larg
     """uint8; codes with a sign in two's complement."""
     if kind == 0:
         level = tl.div_rn(x, step).to(source).to(tl.float32)
-        code = _rounded(tl.minimum(tl.maximum(level, -qmax), qmax))
-        return code.to(tl.int32).to(tl.uint8)
-    x = tl.minimum(tl.maximum(x, -largest), largest)
-    if kind == 1:
-        level = tl.div_rn(x - origin.to(tl.float32), step)
+        code = tl.minimum(tl.maximum(level, -qmax), qmax)
     else:
-        level = tl.div_rn(x, step) + origin.to(tl.float32)
-    return _rounded(tl.minimum(tl.maximum(level, 0.0), qmax)).to(tl.int32).to(tl.uint8)
+        x = tl.minimum(tl.maximum(x, -largest), largest)
+        if kind == 1:
+            level = tl.div_rn(x - origin.to(tl.float32), step)
+        else:
+            level = tl.div_rn(x, step) + origin.to(tl.float32)
+        code = tl.minimum(tl.maximum(level, 0.0), qmax)
+    return _rounded(code).to(tl.int32).to(tl.uint8)
 
 
 @triton.jit
