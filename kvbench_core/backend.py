@@ -148,6 +148,13 @@ class Backend(ABC):
         the largest activations.
         """
 
+    def decoding_bytes(self) -> int:
+        """Device memory while a video is decoded, weights included, the cache already released.
+
+        0, the default, where that is less than generation needs.
+        """
+        return 0
+
     @abstractmethod
     def load(self, device: torch.device) -> Generator:
         """Load the weights.

@@ -181,19 +181,32 @@ class Registry:
     def select(self, names: Iterable[str]) -> list[str]:
         """Method names from a mix of names, expressions, families, tags and ``all``, in order.
 
+        What follows a group is added to each of its methods that lacks it: ``study+window()``.
         Integrations (``RTN_INT4@reconstruct``) stay attached.
         """
         selected: list[str] = []
-        policies = {name: entry.spec for name, entry in self.all(PolicySpec).items()}
+        policies = self.all(PolicySpec)
         for text in names:
-            group = [
-                name
-                for name, spec in policies.items()
-                if isinstance(spec, PolicySpec)
-                and (text == "all" or text in spec.tags or text == spec.family)
-            ]
-            selected += group if group and text not in policies else [text]
+            name, plus, more = (piece.strip() for piece in text.partition("+"))
+            group = [] if name in policies else self._group(name)
+            extended = (self._with(member, more) for member in group) if plus else group
+            selected += extended if group else [text]
         return list(dict.fromkeys(selected))
+
+    def _group(self, name: str) -> list[str]:
+        """The presets of a family, with a tag, or ``all`` of them."""
+        return [
+            entry.spec.name
+            for entry in self.all(PolicySpec).values()
+            if isinstance(entry.spec, PolicySpec)
+            and (name == "all" or name in entry.spec.tags or name == entry.spec.family)
+        ]
+
+    def _with(self, method: str, parts: str) -> str:
+        present = self.expand(method)
+        return (
+            method if all(part in present for part in self.expand(parts)) else f"{method}+{parts}"
+        )
 
 
 def _not_installed(package: str) -> list[str]:

@@ -82,6 +82,12 @@ def test_selection_by_name_family_tag_and_expression(registry):
     assert registry.select(["BF16", "bf16()+recent(1)", "BF16"]) == ["BF16", "bf16()+recent(1)"]
 
 
+def test_a_part_is_added_to_those_of_a_group_that_lack_it(registry):
+    assert registry.select(["RECENT+refresh()"]) == ["RECENT3+refresh()", "RECENT3_REFRESH"]
+    assert registry.select(["study + window()"]) == ["BF16+window()", "RECENT3+window()"]
+    assert registry.select(["RECENT3+window()"]) == ["RECENT3+window()"]
+
+
 def test_a_preset_whose_parts_are_not_there_names_the_package(monkeypatch):
     lines = ["kvbench-core>=0.1", "kvbench-absent[fast]>=0.1", "kvbench-broken; extra == 'all'"]
     monkeypatch.setattr("kvbench_core.registry.requires", lambda package: lines)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,8 +42,13 @@ def size(text: str) -> int:
     help="Size of the video in pixels [default: the backend's].",
 )
 @click.option("--frames", type=int, help="Latent frames of the rollout [default: the backend's].")
+@click.option("--seconds", type=float, help="Length of the video, instead of --frames.")
 @click.option(
-    "--vram", type=size, metavar="SIZE", help="Also tell the longest rollout that fits, e.g. 24GiB."
+    "--vram",
+    type=size,
+    metavar="SIZE",
+    help="Memory of the device, e.g. 24GiB. With --seconds or --frames: which methods fit, the "
+    "least compressed first; else: the longest video that fits with each.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def budget(
@@ -48,41 +56,79 @@ def budget(
     backend: str,
     resolution: tuple[int, int] | None,
     frames: int | None,
+    seconds: float | None,
     vram: int | None,
     as_json: bool,
 ) -> None:
     """Memory that METHODS need (default: every installed one), without generating anything.
 
+    \b
+    Examples:
+      kvbench budget RTN_INT4 KIVI --frames 84
+      kvbench budget --seconds 30 --vram 12GiB      which methods can do that?
+      kvbench budget RTN_INT4 --vram 24GiB          how long can a video be?
+
     The figures come from running each method on tensors that have shapes but no memory, so they
     are what the method's own storage takes. "Floor" adds weights, latents and the decode buffer:
-    no run can need less.
+    no run can need less. What fits leaves 1.25 GiB besides, for CUDA and the kernels' workspaces,
+    and has room to decode the video when the cache is gone.
+
+    Asked which methods fit, every one is planned with window() where the generator has a window:
+    that frees what is never read again, and the video stays the same.
     """
     registry = build_registry()
     generator = registry.backend(backend).configured(resolution=resolution)
-    length = frames if frames is not None else generator.default_frames
-    generator.check_frames(length)
+    length = _length(generator, frames, seconds)
+    choosing = vram is not None and (frames is not None or seconds is not None)
+    names = _names(registry, methods, choosing and generator.geometry().window_frames is not None)
     rows = []
-    for name in registry.select(methods or ("all",)):
-        try:
-            rows.append(_row(registry, name, generator, length, vram))
-        except KvbenchError as error:
-            if methods:
-                raise
-            click.echo(f"left out: {error}", err=True)
+    with click.progressbar(names, file=sys.stderr, hidden=not sys.stderr.isatty()) as planning:
+        for name in planning:
+            try:
+                rows.append(_row(registry, name, generator, length, vram, choosing))
+            except KvbenchError as error:
+                if methods:
+                    raise
+                click.echo(f"left out: {error}", err=True)
+    if choosing:
+        rows.sort(key=lambda row: (not row["fits"], row["compression_ratio"]))
     if as_json:
         click.echo(json.dumps({"backend": backend, "frames": length, "methods": rows}, indent=2))
-    else:
-        click.echo(_table(rows, generator))
-        pixels = "" if resolution is None else " at {}x{}".format(*resolution)
-        click.echo(
-            f"\n{backend}{pixels}, {length} latent frames ({_seconds(generator, length):.1f} s)."
-        )
-        if any(row["depends_on_data"] for row in rows):
-            click.echo("* without what the data adds, such as outliers, or at the target share")
+        return
+    pixels = "" if resolution is None else " --resolution {}x{}".format(*resolution)
+    click.echo(_table(rows, generator))
+    click.echo(f"\n{backend}{pixels}, " + "\n".join(_notes(rows, generator, length)))
+    if choosing:
+        click.echo(_answer(rows, f"--backend {backend}{pixels} --frames {length}"))
+
+
+def _length(backend: Backend, frames: int | None, seconds: float | None) -> int:
+    """Latent frames of the rollout; the fewest whole chunks that last ``seconds``."""
+    if frames is not None and seconds is not None:
+        raise click.UsageError("give --frames or --seconds, not both")
+    if seconds is None:
+        length = backend.default_frames if frames is None else frames
+        backend.check_frames(length)
+        return length
+    chunk = backend.geometry().chunk_frames
+    possible = range(chunk, backend.max_frames + 1, chunk)
+    length = next((n for n in possible if 0 < seconds <= _seconds(backend, n)), 0)
+    if not length:
+        most = _seconds(backend, possible[-1])
+        raise click.BadParameter(f"{seconds:g} is not between 0 and this generator's {most:.1f} s")
+    return length
+
+
+def _names(registry: Registry, methods: tuple[str, ...], windowed: bool) -> Iterable[str]:
+    """The methods to plan; of two names for one method, such as BF16_WINDOW, the later."""
+    if methods or not windowed:
+        return registry.select(methods or ["all"])
+    selected = registry.select(["all+window()"])
+    return {str(registry.expand(name)): name for name in selected}.values()
 
 
 def _row(
-    registry: Registry, name: str, backend: Backend, frames: int, vram: int | None
+    registry: Registry, name: str, backend: Backend, frames: int, vram: int | None, choosing: bool
 ) -> dict[str, Any]:
     from kvbench_core.budget import footprint, longest_rollout
     from kvbench_core.integration import integrate
@@ -90,12 +136,15 @@ def _row(
 
     method, integration = split_integration(name)
     policy = integrate(registry.policy(method), integration)
-    row: dict[str, Any] = {"method": name, **_figures(footprint(policy, backend, frames))}
+    planned = footprint(policy, backend, frames)
+    row: dict[str, Any] = {"method": name, **_figures(planned)}
     row["depends_on_data"] = not policy.promise().fixed_bytes
-    if vram is not None:
-        fits = longest_rollout(policy, backend, vram)
-        row["longest_frames"] = fits.frames if fits else 0
-        row["longest_s"] = _seconds(backend, fits.frames) if fits else 0.0
+    if vram is not None and choosing:
+        row["fits"] = planned.fits(vram)
+    elif vram is not None:
+        longest = longest_rollout(policy, backend, vram)
+        row["longest_frames"] = longest.frames if longest else 0
+        row["longest_s"] = _seconds(backend, longest.frames) if longest else 0.0
     return row
 
 
@@ -124,6 +173,8 @@ def _table(rows: list[dict[str, Any]], backend: Backend) -> str:
             "decode buffer GiB": f"{row['scratch_bytes'] / GIB:.3f}",
             "peak floor GiB": f"{row['peak_floor_bytes'] / GIB:.3f}",
         }
+        if "fits" in row:
+            line["fits"] = "yes" if row["fits"] else "no"
         if "longest_frames" in row:
             limit = row["longest_frames"] + backend.geometry().chunk_frames > backend.max_frames
             line["longest that fits"] = (
@@ -132,3 +183,22 @@ def _table(rows: list[dict[str, Any]], backend: Backend) -> str:
             )
         table.append(line)
     return tabulate(table, headers="keys", disable_numparse=True, colalign=("left",))
+
+
+def _notes(rows: list[dict[str, Any]], backend: Backend, frames: int) -> Iterable[str]:
+    yield f"{frames} latent frames ({_seconds(backend, frames):.1f} s)."
+    if decoding := backend.decoding_bytes():
+        yield f"Decoding the video afterwards takes {decoding / GIB:.2f} GiB."
+    if any(row["depends_on_data"] for row in rows):
+        yield "* without what the data adds, such as outliers, or at the target share"
+
+
+def _answer(rows: list[dict[str, Any]], options: str) -> str:
+    """Which methods fit, in a sentence, and how to run the least compressed of them."""
+    fit = [row["method"] for row in rows if row["fits"]]
+    if not fit:
+        return f"None of {len(rows)} methods fits."
+    return (
+        f"{len(fit)} of {len(rows)} methods fit, {fit[0]} with the least compression:\n\n"
+        f"  kvbench run {options} -m {shlex.quote(fit[0])}"
+    )

@@ -77,6 +77,10 @@ class BackendConformance(Conformance):
             assert 0 <= size <= long[item], (
                 f"B1: {item} does not shrink with length; {size} and {long[item]} bytes"
             )
+        decoding = backend.decoding_bytes()
+        assert isinstance(decoding, int) and decoding >= 0, (  # noqa: PT018 - one sentence
+            f"B1: decoding_bytes() is a whole number of bytes; got {decoding!r}"
+        )
         assert 0 < backend.video_frames(frames) < backend.video_frames(2 * frames), (
             "B1: more latent frames decode to more video frames"
         )
