@@ -1,4 +1,4 @@
-"""The pages' charts.
+"""The pages' charts, as Vega-Lite specifications that carry their data.
 
 Data columns have fixed names, because a field's name is a small language in Vega; what people
 called their metrics goes into titles, which are plain text.
@@ -6,129 +6,163 @@ called their metrics goes into titles, which are plain text.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
+Spec = dict[str, Any]
+"""https://vega.github.io/vega-lite/docs/spec.html, with a data frame among ``datasets``."""
+
 HEIGHT = 430
+LEGEND_ROW = 30
 NUMBER = ".4~g"
 ROLES = {"BF16": "diamond", "on the frontier": "circle", "dominated": "cross"}
 ROOM_FOR_NAMES = 0.2
 PARTS = ["#f59e0b", "#2563eb", "#cbd5e1"]
-LABELS = alt.Axis(labelLimit=320, labelOverlap=False, labelFlush=False)
+COLOURS = {"scheme": "tableau10"}
+LOOSE = {"zero": False, "nice": True, "padding": 12}
+METHOD = {"field": "method", "type": "nominal"}
 
 
-def scatter(table: pd.DataFrame, x: str, y: str) -> Any:
+def scatter(table: pd.DataFrame, x: str, y: str) -> Spec:
     """Methods as points: ``method``, ``label``, ``family``, ``role``, ``x``, ``y``.
 
-    An interval of y reaches from ``low`` to ``high`` if there is one.
+    An interval of y reaches from ``low`` to ``high``.
 
     ``x`` and ``y`` are the axes' titles.
     """
     left, right = table["x"].min(), table["x"].max()
-    room = alt.Scale(domain=[left, right + ROOM_FOR_NAMES * (right - left)], zero=False, padding=12)
-    base = alt.Chart(table).encode(
-        x=alt.X("x:Q", title=x, scale=room if left < right else _loose()),
-        y=alt.Y("y:Q", title=y, scale=_loose()),
-    )
+    room = {**LOOSE, "nice": False, "domain": [left, right + ROOM_FOR_NAMES * (right - left)]}
     roles = [role for role in ROLES if role in set(table["role"])]
-    points = base.mark_point(filled=True, size=130, opacity=1).encode(
-        color=_families(),
-        shape=alt.Shape(
-            "role:N",
-            scale=alt.Scale(domain=roles, range=[ROLES[role] for role in roles]),
-            legend=alt.Legend(title=None, orient="top"),
-        ),
-        tooltip=["method:N", "family:N", "role:N", _told("x", x), _told("y", y)],
-    )
-    names = base.mark_text(align="left", dx=9, fontSize=11, opacity=0.8).encode(text="label:N")
-    layers = [points, names]
-    if "low" in table:
-        whiskers = base.mark_rule(opacity=0.35).encode(y="low:Q", y2="high:Q", color=_families())
-        layers.insert(0, whiskers)
-    return alt.layer(*layers).properties(height=HEIGHT).interactive()
+    shapes = {"domain": roles, "range": [ROLES[role] for role in roles]}
+    right_legend = {"title": None, "orient": "right", "symbolOpacity": 1, "symbolType": "circle"}
+    family = _named("family", scale=COLOURS, sort=None, legend=right_legend)
+    role = _named("role", scale=shapes, legend={"title": None, "orient": "top"})
+    up = _number("y", y, scale=LOOSE)
+    told = [METHOD, _named("family"), _named("role"), _told("x", x), _told("y", y)]
+    return {
+        **_of(table),
+        "height": HEIGHT,
+        "encoding": {"x": _number("x", x, scale=room if left < right else LOOSE)},
+        "layer": [
+            {
+                "mark": {"type": "rule", "opacity": 0.35},
+                "encoding": {"y": {**up, "field": "low"}, "y2": {"field": "high"}, "color": family},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 130, "opacity": 1},
+                "params": [{"name": "zoom", "select": "interval", "bind": "scales"}],
+                "encoding": {"y": up, "color": family, "shape": role, "tooltip": told},
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 9, "fontSize": 11, "opacity": 0.8},
+                "encoding": {"y": up, "text": _named("label")},
+            },
+        ],
+    }  # fmt: skip
 
 
-def forest(table: pd.DataFrame, x: str, zero: bool = False) -> Any:
+def forest(table: pd.DataFrame, x: str, zero: bool = False) -> Spec:
     """A row for each ``method``: its ``value`` and the interval from ``low`` to ``high``.
 
     ``zero`` draws a line there, for differences.
     """
-    rows = alt.Y("method:N", sort=list(table["method"]), title=None, axis=LABELS)
-    base = alt.Chart(table).encode(y=rows)
-    told = [_told("value", x), _told("low", "from"), _told("high", "to"), "n:Q"]
-    points = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x=alt.X("value:Q", title=x, scale=_loose()), tooltip=["method:N", *told]
-    )
-    layers = [base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"), points]
-    if zero:
-        line = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(strokeDash=[4, 3], opacity=0.6)
-        layers.insert(0, line.encode(x="at:Q"))
-    return alt.layer(*layers).properties(height=alt.Step(20))
+    told = [METHOD, _told("value", x), _told("low", "from"), _told("high", "to"),
+            {"field": "n", "type": "quantitative", "title": "prompts"}]  # fmt: skip
+    line = {
+        "mark": {"type": "rule", "strokeDash": [4, 3], "opacity": 0.6},
+        "encoding": {"x": {"datum": 0, "type": "quantitative"}},
+    }
+    rows, across = _rows(table), _number("value", x, scale=LOOSE)
+    interval = {
+        "mark": {"type": "rule", "strokeWidth": 2},
+        "encoding": {"y": rows, "x": {**across, "field": "low"}, "x2": {"field": "high"}},
+    }
+    points = {
+        "mark": {"type": "point", "filled": True, "size": 80, "opacity": 1},
+        "encoding": {"y": rows, "x": across, "tooltip": told},
+    }
+    layers = [line] * zero + [interval, points]
+    return {**_of(table), "height": {"step": 20}, "layer": layers}
 
 
-def lines(table: pd.DataFrame, x: str, y: str, from_zero: bool = False) -> Any:
-    """``y`` over ``x``, a line for each ``method``."""
-    base = alt.Chart(table).encode(
-        x=alt.X(
-            "x:Q",
-            title=x,
-            scale=alt.Scale(zero=False, nice=False),
-            axis=alt.Axis(format="~g", tickMinStep=1),
-        ),
-        y=alt.Y("y:Q", title=y, scale=alt.Scale(zero=from_zero)),
-        color=alt.Color("method:N", sort=None, legend=alt.Legend(title=None, labelLimit=260)),
-        tooltip=["method:N", _told("x", x), _told("y", y)],
-    )
-    return (base.mark_line() + base.mark_point(size=25, filled=True)).properties(height=HEIGHT)
+def lines(
+    table: pd.DataFrame, x: str, y: str, methods: Sequence[str], from_zero: bool = False
+) -> Spec:
+    """``y`` over ``x``, a line for each ``method``, in the order of ``methods``."""
+    drawn = [method for method in methods if method in set(table["method"])]
+    across = {"format": "~g", "tickMinStep": 1}
+    columns = 1 + len(drawn) // 8
+    legend = {"title": None, "orient": "bottom", "direction": "vertical", "columns": columns,
+              "labelLimit": 260}  # fmt: skip
+    colour = _named("method", scale={**COLOURS, "domain": drawn}, legend=legend)
+    return {
+        **_of(table),
+        "height": HEIGHT + LEGEND_ROW * math.ceil(len(drawn) / columns),
+        "encoding": {
+            "x": _number("x", x, scale={"zero": False, "nice": False}, axis=across),
+            "y": _number("y", y, scale={"zero": from_zero}),
+            "color": colour,
+            "tooltip": [METHOD, _told("x", x), _told("y", y)],
+        },
+        "layer": [{"mark": "line"}, {"mark": {"type": "point", "size": 25, "filled": True}}],
+    }
 
 
-def bars(table: pd.DataFrame, x: str) -> Any:
+def bars(table: pd.DataFrame, x: str) -> Spec:
     """A bar for each ``method``, made of ``part``s of length ``value``, in order of ``place``."""
-    return (
-        alt.Chart(table)
-        .mark_bar()
-        .encode(
-            x=alt.X("value:Q", title=x),
-            y=alt.Y("method:N", sort=None, title=None, axis=LABELS),
-            color=alt.Color(
-                "part:N",
-                sort=None,
-                legend=alt.Legend(title=None, orient="top"),
-                scale=alt.Scale(range=PARTS),
-            ),
-            order=alt.Order("place:Q"),
-            tooltip=["method:N", "part:N", _told("value", x)],
-        )
-        .properties(height=alt.Step(20))
-    )
+    part = _named("part", scale={"range": PARTS}, sort=None,
+                  legend={"title": None, "orient": "top"})  # fmt: skip
+    return {
+        **_of(table),
+        "height": {"step": 20},
+        "mark": "bar",
+        "encoding": {
+            "x": _number("value", x),
+            "y": _rows(table),
+            "color": part,
+            "order": {"field": "place", "type": "quantitative"},
+            "tooltip": [METHOD, _named("part"), _told("value", x)],
+        },
+    }
 
 
-def heatmap(table: pd.DataFrame, title: str, better: str) -> Any:
+def heatmap(table: pd.DataFrame, title: str, better: str) -> Spec:
     """``value`` of each ``method`` and ``prompt``, lighter where it is better."""
-    colours = alt.Scale(scheme="viridis", reverse=better == "lower", zero=False)
-    return (
-        alt.Chart(table)
-        .mark_rect()
-        .encode(
-            x=alt.X("prompt:N", sort=None, title="prompt"),
-            y=alt.Y("method:N", sort=None, title=None, axis=LABELS),
-            color=alt.Color("value:Q", title=title, scale=colours),
-            tooltip=["method:N", "prompt:N", _told("value", title)],
-        )
-        .properties(height=alt.Step(18))
-    )
+    colours = {"scheme": "viridis", "reverse": better == "lower", "zero": False}
+    return {
+        **_of(table),
+        "height": {"step": 18},
+        "mark": "rect",
+        "encoding": {
+            "x": _named("prompt", title="prompt", sort=None, axis={"labelAngle": 0}),
+            "y": _rows(table),
+            "color": _number("value", title, scale=colours),
+            "tooltip": [METHOD, _named("prompt"), _told("value", title)],
+        },
+    }
 
 
-def _loose() -> alt.Scale:
-    return alt.Scale(zero=False, nice=True, padding=12)
+def _of(table: pd.DataFrame) -> Spec:
+    """The chart's data: a named set, because Streamlit draws an unnamed one empty at first."""
+    return {"datasets": {"table": table}, "data": {"name": "table"}}
 
 
-def _families() -> alt.Color:
-    legend = alt.Legend(title=None, orient="right", symbolOpacity=1, symbolType="circle")
-    return alt.Color("family:N", sort=None, legend=legend, scale=alt.Scale(scheme="tableau10"))
+def _rows(table: pd.DataFrame) -> Spec:
+    """A row for each method, in the table's order, with its whole name."""
+    labels = {"labelLimit": 320, "labelOverlap": False, "labelFlush": False}
+    return {**METHOD, "sort": list(dict.fromkeys(table["method"])), "title": None, "axis": labels}
 
 
-def _told(field: str, title: str) -> alt.Tooltip:
-    return alt.Tooltip(f"{field}:Q", title=title, format=NUMBER)
+def _named(field: str, **more: Any) -> Spec:
+    return {"field": field, "type": "nominal", **more}
+
+
+def _number(field: str, title: str, **more: Any) -> Spec:
+    return {"field": field, "type": "quantitative", "title": title, **more}
+
+
+def _told(field: str, title: str) -> Spec:
+    return _number(field, title, format=NUMBER)

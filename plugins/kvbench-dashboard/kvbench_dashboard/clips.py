@@ -12,7 +12,6 @@ from kvbench_core.errors import KvbenchError, StoreError
 from kvbench_core.metric import Frame
 from kvbench_core.run.records import VideoFile
 from kvbench_core.run.store import RunStore
-from kvbench_core.run.video import StoredVideo
 
 LIMIT_BYTES = 4 * 2**30
 
@@ -34,12 +33,13 @@ class Clip:
         self._decoded = 0
         self._error: KvbenchError | None = None
         self._progress = Condition()
-        stored = StoredVideo(source, video.frames, video.fps)
-        Thread(target=self._decode, args=(stored,), daemon=True).start()
+        Thread(target=self._decode, args=(source, video), daemon=True).start()
 
-    def _decode(self, video: StoredVideo) -> None:
+    def _decode(self, source: Path, video: VideoFile) -> None:
+        from kvbench_core.run.video import StoredVideo  # loads FFmpeg, which no other page needs
+
         try:
-            for index, frame in enumerate(video):
+            for index, frame in enumerate(StoredVideo(source, video.frames, video.fps)):
                 if index == len(self._frames) or frame.shape != self._frames.shape[1:]:
                     raise StoreError("the video is not what its record says")
                 self._frames[index] = frame

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
+from threading import Thread
 
 import click
 
@@ -27,9 +29,16 @@ def dashboard(runs: tuple[Path, ...], port: int | None, no_browser: bool) -> Non
     On another machine: `ssh -L 8501:localhost:8501 HOST`, then open http://localhost:8501 here.
     """
     from kvbench_core.run.store import RunStore
+    from kvbench_dashboard.listener import listen
     from kvbench_dashboard.opened import remember
-    from kvbench_dashboard.server import free_port, serve
 
     remember([RunStore.open(run).root for run in runs])
     ports = [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
-    serve(free_port(ports), browser=not no_browser)
+    with listen(ports) as listener:
+        address = f"http://localhost:{listener.getsockname()[1]}"
+        click.echo(f"The dashboard is at {address} until Ctrl-C.")
+        if not no_browser:  # it starts while Streamlit is imported here, and waits for an answer
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        from kvbench_dashboard.server import serve
+
+        serve(listener)

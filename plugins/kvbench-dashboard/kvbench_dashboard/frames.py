@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from io import BytesIO
 
-from PIL import Image
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -44,6 +43,8 @@ def frame_route(clips: Clips) -> Route:
 
 def encoded(frame: Frame, kind: str) -> bytes:
     """A picture of a frame ``[height, width, 3]``: lossless PNG, or JPEG without chroma loss."""
+    from PIL import Image
+
     out = BytesIO()
     picture = Image.fromarray(frame)
     if kind == "png":

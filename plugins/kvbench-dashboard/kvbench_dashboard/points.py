@@ -59,7 +59,7 @@ def show_points(table: pd.DataFrame, x: str, y: str) -> None:
     if finite.empty:
         st.info("No method has both figures.")
         return
-    st.altair_chart(charts.scatter(finite.assign(label=_labels(finite)), x, y))
+    st.vega_lite_chart(charts.scatter(finite.assign(label=_labels(finite)), x, y))
     absent = table.loc[~table.index.isin(finite.index), "method"]
     if len(absent):
         st.caption(f"Without a finite figure on both axes: {plain(', '.join(absent))}")
@@ -79,7 +79,8 @@ def points(view: View, results: Results, x: str, y: str, roles: Mapping[str, str
 
 def _labels(table: pd.DataFrame) -> list[str]:
     """Names where there is room for them, those of the dominated left out."""
-    extent = (table[["x", "y"]].max() - table[["x", "y"]].min()).replace(0, 1)
+    top, bottom = table[["y", "high"]].max().max(), table[["y", "low"]].min().min()
+    extent = pd.Series({"x": table["x"].max() - table["x"].min(), "y": top - bottom}).replace(0, 1)
     places = (table[["x", "y"]] / extent).to_numpy()
     taken: list[int] = []
     for row, role in enumerate(table["role"]):

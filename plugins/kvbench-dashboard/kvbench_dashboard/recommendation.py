@@ -11,6 +11,7 @@ from kvbench_dashboard.view import View, one_run
 from kvbench_report.recommend import PRESETS, Card, cards
 from kvbench_report.results import Results
 
+CARD_WIDTH = 236
 SHOWN = ("compression_ratio", "peak_bytes", "runtime_s", "ssim", "psnr")
 
 
@@ -36,9 +37,10 @@ def show_cards(view: View) -> None:
         preset = choose_preset("overview preset")
     results = view.results(run)
     found = [card for card in _cards(view.key(run), preset, results) if card.title != "reference"]
-    for place, card in zip(st.columns(len(found)), found, strict=True):
-        with place.container(border=True, height="stretch"):
-            _show(results, card)
+    with st.container(horizontal=True):  # as many in a row as there is room for
+        for card in found:
+            with st.container(border=True, width=CARD_WIDTH, height="stretch"):
+                _show(results, card)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

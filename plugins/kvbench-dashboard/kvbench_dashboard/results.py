@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from kvbench_dashboard.data import Run
@@ -19,37 +20,42 @@ def columns_of(run: Run) -> dict[str, Column]:
 
 def results_of(run: Run, cells: pd.DataFrame) -> Results:
     """``cells``, which are some of the run's, as methods by prompts."""
-    names = list(dict.fromkeys(cells["name"]))
-    prompts = list(dict.fromkeys(cells.sort_values("prompt_place")["prompt"]))
-    made = cells[cells["status"] == "ok"]
+    methods = cells.drop_duplicates("name")
+    prompts = tuple(cells.sort_values("prompt_place")["prompt"].unique())
+    rows = pd.Index(methods["name"]).get_indexer(cells["name"])
+    places = pd.Index(prompts).get_indexer(cells["prompt"])
+    made = (cells["status"] == "ok").to_numpy()
     columns = columns_of(run)
     values = {}
     for name, column in columns.items():
-        wide = made.pivot(index="name", columns="prompt", values=FIGURE_OF.get(name, name))
-        found = wide.reindex(index=names, columns=prompts)
+        found = np.full((len(methods), len(prompts)), np.nan)
+        found[rows[made], places[made]] = cells[FIGURE_OF.get(name, name)].to_numpy()[made]
         if column.of_reference is not None:
-            reference = cells.loc[cells["is_reference"], "name"].unique()
-            found.loc[reference] = found.loc[reference].fillna(column.of_reference)
-        values[name] = found.to_numpy(dtype=float)
+            unknown = methods["is_reference"].to_numpy()[:, None] & np.isnan(found)
+            found[unknown] = column.of_reference
+        values[name] = found
+    infos = zip(
+        methods[["name", "expression", "integration", "is_reference"]].itertuples(index=False),
+        np.bincount(rows[made], minlength=len(methods)),
+        np.bincount(rows[~made], minlength=len(methods)),
+        strict=True,
+    )
     return Results(
         title=run.name,
-        methods=tuple(_info(rows) for _, rows in cells.groupby("name", sort=False)),
-        prompts=tuple(prompts),
+        methods=tuple(
+            MethodInfo(
+                name=name,
+                label=name,
+                expression=expression,
+                integration=integration,
+                is_reference=bool(is_reference),
+                prompts=int(good),
+                failed=int(bad),
+            )
+            for (name, expression, integration, is_reference), good, bad in infos
+        ),
+        prompts=prompts,
         columns=columns,
         values=values,
         settings={},
-    )
-
-
-def _info(rows: pd.DataFrame) -> MethodInfo:
-    first = rows.iloc[0]
-    failed = int((rows["status"] != "ok").sum())
-    return MethodInfo(
-        name=first["name"],
-        label=first["name"],
-        expression=first["expression"],
-        integration=first["integration"],
-        is_reference=bool(first["is_reference"]),
-        prompts=len(rows) - failed,
-        failed=failed,
     )

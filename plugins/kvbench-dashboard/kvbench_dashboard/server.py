@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import webbrowser
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
+import uvicorn
+from streamlit import config
 from streamlit.starlette import App
 
-from kvbench_core.errors import KvbenchError
 from kvbench_dashboard.clips import Clips
 from kvbench_dashboard.frames import frame_route
+from kvbench_dashboard.listener import HOST
 
-HOST = "127.0.0.1"
 PAGE = Path(__file__).with_name("app.py")
 SETTINGS = {
     "browser.gatherUsageStats": False,
@@ -33,44 +32,27 @@ SETTINGS = {
 }
 
 
-class PortError(KvbenchError):
-    """The dashboard cannot be served at a port."""
-
-
-def free_port(ports: Iterable[int]) -> int:
-    """The first of ``ports`` that can be served at.
-
-    Raises:
-        PortError: none can.
-    """
-    reason = ""
-    for port in ports:
-        try:
-            socket.create_server((HOST, port)).close()
-            return port
-        except OSError as error:
-            reason = f"cannot serve at port {port} ({os.strerror(error.errno or 0)})"
-    raise PortError(f"{reason}; choose another --port")
-
-
-def serve(port: int, browser: bool) -> None:
-    """Serve the dashboard of the opened runs until it is interrupted."""
-
+def serve(listener: socket.socket) -> None:
+    """Serve the dashboard of the opened runs to who connects, until it is interrupted."""
+    chosen = {**SETTINGS, "server.port": listener.getsockname()[1]}
+    config.get_config_options(force_reparse=True, options_from_flags=chosen)
     folder = TemporaryDirectory(prefix="kvbench-dashboard-")
 
     @asynccontextmanager
     async def served(_: App) -> AsyncIterator[None]:
-        Thread(target=_import_pages, daemon=True).start()
-        if browser:
-            webbrowser.open(f"http://localhost:{port}")
+        Thread(target=_warm_up, daemon=True).start()
         yield
         folder.cleanup()  # here, because a signal ends the process after this
 
     app = App(PAGE, routes=[frame_route(Clips(Path(folder.name)))], lifespan=served)
-    app.run(config={**SETTINGS, "server.port": port})
+    settings = uvicorn.Config(app, log_level="error", ws_per_message_deflate=False)
+    uvicorn.Server(settings).run(sockets=[listener])
 
 
-def _import_pages() -> None:
-    """Import what the pages need while the browser loads Streamlit's own files."""
+def _warm_up() -> None:
+    """Do what the first page needs while the browser loads Streamlit's own files."""
+    from kvbench_dashboard.view import read_first
+
     import_module("kvbench_dashboard.points")
     import_module("kvbench_dashboard.recommendation")
+    read_first()

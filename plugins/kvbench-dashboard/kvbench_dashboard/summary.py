@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,16 @@ def scaled(values: Any, column: Column) -> Any:
     return values / MIB if column.unit == "bytes" else values
 
 
+def whole(scores: Iterable[str]) -> list[str]:
+    """Those of whole videos: without what derives from drift curves."""
+    return [name for name in scores if "_drift_" not in name]
+
+
+def first_of(names: Collection[str]) -> int:
+    """The place of the score to show at first."""
+    return next((list(names).index(name) for name in ("ssim", "psnr") if name in names), 0)
+
+
 def heading(column: Column) -> str:
     """Name, unit and direction."""
     unit = "MiB" if column.unit == "bytes" else column.unit
@@ -32,8 +42,8 @@ def heading(column: Column) -> str:
 
 
 def methods_table(view: View) -> pd.DataFrame:
-    """Every chosen method with its level in the main figures and all scores."""
-    tables = [_levels(view.results(run), [*MAIN, *run.scores]) for run in view.runs]
+    """Every chosen method with its level in the main figures and all scores of whole videos."""
+    tables = [_levels(view.results(run), [*MAIN, *whole(run.scores)]) for run in view.runs]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -59,7 +69,7 @@ def formats(view: View) -> dict[str, Any]:
         )
         for column in columns
     }
-    text = st.column_config.TextColumn("method", pinned=True, width=270)
+    text = st.column_config.TextColumn("method", pinned=True)
     ratio = st.column_config.NumberColumn(
         format="%.2f", help="runtime over that of BF16, means over prompts"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,10 +70,11 @@ def fingerprint(root: Path) -> tuple[int, int, int]:
 
     A record is renamed into place, so its folder's time says when one came last.
     """
-    folders = [root / "cells", root / "scores"]
-    with suppress(OSError):  # no scores yet
-        folders += [path for path in folders[1].iterdir() if path.is_dir()]
-    return _time(root / MANIFEST), max(map(_time, folders)), _time(root / TABLE)
+    scores = root / "scores"
+    records = [_time(root / "cells"), _time(scores)]
+    with suppress(OSError), os.scandir(scores) as folders:  # no scores yet
+        records += [folder.stat().st_mtime_ns for folder in folders]
+    return _time(root / MANIFEST), max(records), _time(root / TABLE)
 
 
 def _time(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,13 @@ def choose() -> None:
         st.session_state[KEY] = _choose_cells(runs)
         for run in runs:
             _note(run)
+
+
+def read_first() -> None:
+    """Read the run that is shown at first, before anybody looks."""
+    roots = opened_runs()
+    with suppress(KvbenchError):  # the page says it
+        _load(roots[0], _names(roots)[0], 0, fingerprint(roots[0]))
 
 
 def _choose_runs(roots: list[Path]) -> tuple[Run, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,8 @@ from click.testing import CliRunner
 from synthetic_runs import write_run
 
 from kvbench_core.cli import main
+from kvbench_dashboard.listener import PortError, listen
 from kvbench_dashboard.opened import VARIABLE
-from kvbench_dashboard.server import PortError, free_port
 from kvbench_dashboard.text import plain
 
 
@@ -40,8 +42,9 @@ def test_the_next_free_port_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortError):
-            free_port([port])
-        assert free_port([port, 0]) == 0
+            listen([port])
+        with listen([port, 0]) as listener:
+            assert listener.getsockname()[1] != port
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,10 @@ def test_the_next_free_port_is_taken():
 )
 def test_plain_text_has_no_markdown(text: str, shown: str):
     assert plain(text) == shown
+
+
+def test_the_server_and_its_first_page_import_nothing_that_they_do_not_need():
+    modules = ("server", "view", "points", "recommendation")
+    code = "import sys; " + "; ".join(f"import kvbench_dashboard.{name}" for name in modules)
+    code += "; print({'torch', 'altair', 'matplotlib', 'av', 'PIL'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

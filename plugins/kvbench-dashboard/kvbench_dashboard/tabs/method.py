@@ -34,21 +34,22 @@ def _figures(results: Results, name: str, columns: list[str]) -> None:
     rows = []
     for column in (results.columns[each] for each in columns if each in results.columns):
         level = level_table(results, column.name).set_index("method").loc[name]
-        row = {"figure": heading(column), "mean": level["value"], "from": level["low"],
-               "to": level["high"]}  # fmt: skip
+        row = {"figure": heading(column), "mean": level["value"], "mean ≥": level["low"],
+               "mean ≤": level["high"]}  # fmt: skip
         apart = difference_table(results, column.name).set_index("method")
         if name in apart.index:
             row |= {"BF16": _reference(results, column), "difference": apart.loc[name, "value"],
-                    "at least": apart.loc[name, "low"], "at most": apart.loc[name, "high"],
+                    "difference ≥": apart.loc[name, "low"], "difference ≤": apart.loc[name, "high"],
                     "verdict": _verdict(apart.loc[name], column)}  # fmt: skip
         rows.append(row | {"prompts": level["n"]})
     number = st.column_config.NumberColumn(format="%.4g")
     table = pd.DataFrame(rows)
     numbers = [c for c in table if c not in ("figure", "verdict", "prompts")]
-    st.dataframe(table, hide_index=True, column_config=dict.fromkeys(numbers, number))
+    st.dataframe(table, hide_index=True, height="content", placeholder="-",
+                 column_config=dict.fromkeys(numbers, number))  # fmt: skip
     st.caption(
         "Differences are paired by prompt. Intervals are 95 % bootstrap intervals over prompts; "
-        "peaks are maxima and have none."
+        "peaks are maxima and have none. Unclear: the difference's interval contains 0."
     )
 
 
@@ -61,7 +62,7 @@ def _verdict(apart: pd.Series, column: Column) -> str:
     if pd.isna(apart["low"]):
         return ""
     if apart["low"] <= 0 <= apart["high"]:
-        return "not distinguishable"
+        return "unclear"
     better = (apart["value"] > 0) == (column.better == "higher")
     return "better" if better else "worse"
 

@@ -22,9 +22,10 @@ def show(view: View) -> None:
     st.subheader("Methods")
     table = methods_table(view)
     st.dataframe(
-        table if table["failed"].any() else table.drop(columns="failed"),
+        table if table["failed"].any() else table.drop(columns=["prompts", "failed"]),
         column_config=formats(view),
         hide_index=True,
+        placeholder="-",
         height=min(len(table) + 1, ROWS_SHOWN) * ROW_HEIGHT,
     )
     st.subheader("Map")
@@ -33,12 +34,9 @@ def show(view: View) -> None:
 
 def _headline(view: View) -> None:
     cells = view.cells
-    failed = int((cells["status"] == "failed").sum())
-    columns = st.columns(4)
-    columns[0].metric("Methods", len(view.names))
-    columns[1].metric("Prompts", cells["prompt"].nunique())
-    columns[2].metric("Videos", int((cells["status"] == "ok").sum()))
-    columns[3].metric("Failed", failed)
+    made, failed = ((cells["status"] == status).sum() for status in ("ok", "failed"))
+    line = f"{len(view.names)} methods, {cells['prompt'].nunique()} prompts, {made} videos"
+    st.markdown(f"## {line}" + (f", :red[{failed} failed]" if failed else ""))
 
 
 show(current())

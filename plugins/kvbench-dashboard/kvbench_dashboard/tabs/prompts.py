@@ -7,7 +7,7 @@ import streamlit as st
 
 from kvbench_dashboard import charts
 from kvbench_dashboard.results import FIGURE_OF
-from kvbench_dashboard.summary import heading, scaled
+from kvbench_dashboard.summary import first_of, heading, scaled
 from kvbench_dashboard.view import View, current
 
 
@@ -18,15 +18,14 @@ def show(view: View) -> None:
         st.info("No cell has figures yet.")
         return
     names = list(columns)
-    first = next((names.index(name) for name in ("ssim", "psnr") if name in names), 0)
-    chosen = st.selectbox("Figure", names, first, lambda name: heading(columns[name]))
+    chosen = st.selectbox("Figure", names, first_of(names), lambda name: heading(columns[name]))
     column = columns[chosen]
     made = view.made
     values = scaled(made[FIGURE_OF.get(chosen, chosen)], column)
     table = pd.DataFrame({"method": made["name"], "prompt": made["prompt"], "value": values})
     table = table.dropna()
     if not table.empty:
-        st.altair_chart(charts.heatmap(table, heading(column), column.better))
+        st.vega_lite_chart(charts.heatmap(table, heading(column), column.better))
     st.subheader("Prompts")
     st.dataframe(_texts(view, table), hide_index=True)
 

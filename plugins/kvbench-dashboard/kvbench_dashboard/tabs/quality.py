@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from kvbench_dashboard import charts
-from kvbench_dashboard.summary import difference_table, heading, level_table
+from kvbench_dashboard.summary import difference_table, first_of, heading, level_table
 from kvbench_dashboard.view import View, current, one_run, spread
 from kvbench_report.results import Results
 
@@ -21,7 +21,9 @@ def show(view: View) -> None:
         st.info("This run has no scores yet: `kvbench evaluate RUN` computes them.")
         return
     left, right = st.columns([2, 3])
-    name = left.selectbox("Score", list(scores), format_func=lambda each: heading(scores[each]))
+    name = left.selectbox(
+        "Score", list(scores), first_of(scores), lambda each: heading(scores[each])
+    )
     with right:
         run = one_run(view)
         results = view.results(run)
@@ -40,7 +42,7 @@ def _levels(results: Results, name: str, against: bool) -> None:
         st.info("No method has a finite figure here.")
         return
     title = f"{heading(column)}, {'minus BF16' if against else 'mean over prompts'}"
-    st.altair_chart(charts.forest(table, title, zero=against))
+    st.vega_lite_chart(charts.forest(table, title, zero=against))
     st.caption("Lines are 95 % bootstrap intervals over prompts; BF16 is left out where its "
                "score against itself is infinite.")  # fmt: skip
 
@@ -51,10 +53,14 @@ def _drift(view: View) -> None:
         return
     st.subheader("Drift")
     left, right = st.columns([2, 3])
-    score = left.selectbox("Score of growing prefixes", curved)
-    names = view.names
-    chosen = right.multiselect("Methods", names, spread(view.made, FIRST_SHOWN), key="drifting")
-    cells = view.made[view.made["name"].isin(chosen)]
+    score = left.selectbox(
+        "Score of growing prefixes", curved, first_of(curved),
+        lambda each: heading(view.scores[each]),
+    )  # fmt: skip
+    made = view.made[view.made[score].notna()]
+    names = list(dict.fromkeys(made["name"]))
+    chosen = right.multiselect("Methods", names, spread(made, FIRST_SHOWN), key=f"drift {score}")
+    cells = made[made["name"].isin(chosen)]
     pieces = [run.curves(cells.loc[cells["run"] == run.name, "cell"], score)
               for run in view.runs if score in run.curved]  # fmt: skip
     table = pd.concat(pieces).merge(cells[["cell", "name"]], on="cell")
@@ -64,7 +70,9 @@ def _drift(view: View) -> None:
         st.info("These methods have no drift curve.")
         return
     title = heading(view.scores[score])
-    st.altair_chart(charts.lines(means, "first frames of the video", f"{title}, mean over prompts"))
+    st.vega_lite_chart(
+        charts.lines(means, "first frames of the video", f"{title}, mean over prompts", names)
+    )
 
 
 show(current())

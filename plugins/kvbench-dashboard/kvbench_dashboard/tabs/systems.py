@@ -47,7 +47,8 @@ def _trace(view: View, cells: pd.DataFrame, trace: str) -> None:
     if table.empty:
         st.info("These cells have no such trace.")
         return
-    st.altair_chart(charts.lines(table[["method", "x", "y"]], "chunk", f"{title} ({unit})", True))
+    table = table[["method", "x", "y"]]
+    st.vega_lite_chart(charts.lines(table, "chunk", f"{title} ({unit})", view.names, True))
 
 
 def _parts(view: View) -> None:
@@ -64,7 +65,7 @@ def _parts(view: View) -> None:
     means = parts.groupby("method", sort=False).mean()
     long = means.reset_index().melt("method", var_name="part", value_name="value")
     long["place"] = long["part"].map({part: place for place, part in enumerate(means)})
-    st.altair_chart(charts.bars(long, "runtime (s), mean over prompts"))
+    st.vega_lite_chart(charts.bars(long, "runtime (s), mean over prompts"))
 
 
 show(current())

@@ -12,7 +12,7 @@ from kvbench_core.run.store import RunStore
 from kvbench_dashboard import charts
 from kvbench_dashboard.player import Clip, show_player
 from kvbench_dashboard.results import FIGURE_OF
-from kvbench_dashboard.summary import MAIN, formats, heading, scaled
+from kvbench_dashboard.summary import MAIN, first_of, formats, heading, scaled, whole
 from kvbench_dashboard.view import View, current, spread
 
 FIRST_SHOWN = 3
@@ -71,12 +71,12 @@ def _clip(view: View, cell: pd.Series, reference: int | None) -> Clip:
 
 def _scores(view: View, shown: pd.DataFrame) -> None:
     """This prompt's figures of the methods that are shown."""
-    names = [*MAIN, *(name for name in view.scores if "_drift_" not in name)]
+    names = [*MAIN, *whole(view.scores)]
     columns = [view.measured[name] for name in names if name in view.measured]
     table = pd.DataFrame({"method": shown["name"]})
     for column in columns:
         table[heading(column)] = scaled(shown[FIGURE_OF.get(column.name, column.name)], column)
-    st.dataframe(table, hide_index=True, column_config=formats(view))
+    st.dataframe(table, hide_index=True, placeholder="-", column_config=formats(view))
 
 
 def _frame_by_frame(view: View, shown: pd.DataFrame) -> None:
@@ -91,9 +91,15 @@ def _frame_by_frame(view: View, shown: pd.DataFrame) -> None:
         return
     table = pd.concat(tables).dropna()
     st.subheader("Frame by frame")
-    name = st.selectbox("Score", list(dict.fromkeys(table["score"])))
+    names = list(dict.fromkeys(table["score"]))
+
+    def titled(name: str) -> str:
+        return heading(view.scores[name]) if name in view.scores else name
+
+    name = st.selectbox("Score", names, first_of(names), titled)
     wanted = table[(table["score"] == name) & np.isfinite(table["y"])]
-    st.altair_chart(charts.lines(wanted.drop(columns="score"), "frame", str(name)))
+    table = wanted.drop(columns="score")
+    st.vega_lite_chart(charts.lines(table, "frame", titled(name), list(shown["name"])))
 
 
 def _problem(record: CellRecord | None, store: RunStore) -> str | None:
