@@ -39,6 +39,12 @@ KINDS: dict[type[Spec], str] = {
     CommandSpec: "command",
 }
 
+PACKAGES: dict[type[Spec], str] = {
+    BackendSpec: "; try: pip install kvbench-selfforcing-wan",
+    MetricSpec: "; try: pip install kvbench-fidelity",
+}
+"""Our own package to begin with, where nothing of a kind is there."""
+
 
 @frozen
 class Entry:
@@ -64,9 +70,12 @@ class Registry:
 
         Raises:
             UnknownNameError: nothing of that kind has the name.
+            PluginError: there is nothing of that kind.
         """
         entry = self.entries.get((kind, name))
         if entry is None:
+            if not self.all(kind):
+                raise PluginError(f"no {KINDS[kind]} is installed{PACKAGES.get(kind, '')}")
             raise UnknownNameError(KINDS[kind], name, self.all(kind))
         assert isinstance(entry.spec, kind)
         return entry.spec

@@ -1,4 +1,4 @@
-"""A method in a package of its own, as `docs/write-a-method.md` builds it."""
+"""Packages of one's own, as `docs/write-a-method.md` and `docs/write-a-backend.md` build them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,23 @@ from kvbench_core.errors import ParameterError
 from kvbench_core.plugins import BLOCK_VARIABLE
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "tests" / "third_party"
-GUIDE = ROOT / "docs" / "write-a-method.md"
+NIBBLE, RIPPLE = (ROOT / "tests" / "third_party" / name for name in ("nibble", "ripple"))
+GUIDES = {NIBBLE: "write-a-method.md", RIPPLE: "write-a-backend.md"}
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """An environment in which the package is installed, by what its pyproject.toml says."""
-    project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
+    """An environment in which the packages are installed, by what their pyproject.toml say."""
     site = tmp_path_factory.mktemp("site")
+    for package in GUIDES:
+        install(package, site)
+    inherited = {name: text for name, text in os.environ.items() if name != BLOCK_VARIABLE}
+    path = os.pathsep.join(map(str, (site, *GUIDES)))
+    return {**inherited, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def install(package, site):
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(
@@ -33,8 +41,6 @@ def environment(tmp_path_factory):
     )
     points = [f"{k} = {v}" for k, v in project["entry-points"]["kvbench"].items()]
     (info / "entry_points.txt").write_text("\n".join(["[kvbench]", *points]) + "\n")
-    inherited = {name: text for name, text in os.environ.items() if name != BLOCK_VARIABLE}
-    return {**inherited, "PYTHONPATH": f"{site}{os.pathsep}{PACKAGE}", "OMP_NUM_THREADS": "1"}
 
 
 def run(environment, folder, *arguments):
@@ -42,12 +48,13 @@ def run(environment, folder, *arguments):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_the_package_is_listed(environment, tmp_path):
+def test_they_are_listed(environment, tmp_path):
     listed = json.loads(run(environment, tmp_path, "kvbench_core.cli", "list", "--json").stdout)
     mine = {kind: rows for kind, rows in listed.items() if kind != "failed"}
     names = [row["name"] for rows in mine.values() for row in rows if row.get("family") == "NIBBLE"]
     assert names == ["NIBBLE", "NIBBLE_RECENT2"]
     assert "nibble" in [row["name"] for row in listed["parts"]]
+    assert "ripple" in [row["name"] for row in listed["backends"]]
     assert listed["failed"] == []
 
 
@@ -61,14 +68,29 @@ def test_conformance_of_an_expression_over_its_part(environment, tmp_path):
     assert subject["failed"] == subject["not_checked"] == []
 
 
-def test_the_package_passes_its_own_tests(environment):
-    done = run(environment, PACKAGE, "pytest", "-q", "-p", "no:cacheprovider", "tests")
+@pytest.mark.parametrize(("package", "passed"), [(NIBBLE, 200), (RIPPLE, 19)])
+def test_they_pass_their_own_tests(environment, package, passed):
+    done = run(environment, package, "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert done.returncode == 0, done.stdout
-    assert re.search(r"2\d\d passed", done.stdout)
+    (found,) = re.findall(r"(\d+) passed", done.stdout)
+    assert int(found) >= passed
+
+
+def test_a_run_of_the_generator_with_the_method(environment, tmp_path):
+    methods = "NIBBLE,NIBBLE+window()"
+    wanted = ["run", "--backend", "ripple", "-m", methods, "--out", "made", "--metrics", "psnr"]
+    done = run(environment, tmp_path, "kvbench_core.cli", *wanted, "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    bf16, whole, windowed = json.loads(done.stdout)["rows"]
+    assert bf16["compression_ratio"] == 1
+    assert whole["compression_ratio"] == pytest.approx(32 / 9, rel=1e-3)
+    assert windowed["compression_ratio"] == pytest.approx(32 / 9 * 12 / 9, rel=1e-3)
+    assert whole["scores"] == windowed["scores"]
+    assert whole["scores"]["psnr"] > 30
 
 
 def test_a_parameter_that_does_not_fit_is_one_sentence(monkeypatch):
-    monkeypatch.syspath_prepend(PACKAGE)
+    monkeypatch.syspath_prepend(NIBBLE)
     from kvbench_nibble.codec import nibble
 
     with pytest.raises(ParameterError) as caught:
@@ -77,15 +99,16 @@ def test_a_parameter_that_does_not_fit_is_one_sentence(monkeypatch):
     assert str(caught.value) == expected
 
 
-def test_the_guide_shows_these_files():
-    text = GUIDE.read_text()
+@pytest.mark.parametrize("package", GUIDES)
+def test_the_guide_shows_these_files(package):
+    text = (ROOT / "docs" / GUIDES[package]).read_text()
     shown = re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", text, flags=re.S)
     files = dict(shown)
     present = {
-        str(path.relative_to(PACKAGE))
-        for path in PACKAGE.rglob("*")
+        str(path.relative_to(package))
+        for path in package.rglob("*")
         if path.suffix in (".py", ".toml") and "__pycache__" not in path.parts
     }
     assert present == set(files)
     for name, block in shown:
-        assert block == (PACKAGE / name).read_text(), f"{name} in the guide is out of date"
+        assert block == (package / name).read_text(), f"{name} in the guide is out of date"

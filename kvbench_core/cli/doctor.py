@@ -28,3 +28,5 @@ def doctor(as_json: bool) -> None:
         click.secho(topic, bold=True)
         for finding in findings:
             click.echo(f"  {'+' if finding.ok else '-'} {finding.subject}: {finding.detail}")
+        if not findings:
+            click.echo("  none installed")

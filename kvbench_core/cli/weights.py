@@ -49,6 +49,8 @@ def list_(backends: tuple[str, ...], folder: Path | None, as_json: bool) -> None
             click.echo(f"  {'+' if file.path else '-'} {file.name}{size}: {where}")
         if not files:
             click.echo("  + built in")
+    if not found:
+        click.echo("no backend is installed; try: pip install kvbench-selfforcing-wan")
 
 
 def _files(
