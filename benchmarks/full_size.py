@@ -25,7 +25,6 @@ from kvbench_core.run.rollout import Rollout
 
 PROMPT = "a lighthouse in a storm"
 SEED = 0
-WARM_UP_CHUNKS = 2
 FIELDS = (
     "method", "frames", "repeat", "wall_s", "encode_s", "decode_s", "peak_bytes", "before_bytes",
     "kv_stored_bytes", "kv_dense_bytes", "scratch_peak_bytes", "skipped_passes", "latents",
@@ -40,10 +39,24 @@ DECODING_BESIDE = "(video decoding beside the BF16 cache)"
 @methods_option
 @click.option("--frames", default=42, show_default=True, help="Latent frames of a rollout.")
 @click.option("--repeats", default=2, show_default=True, help="Rollouts of each method.")
+@click.option(
+    "--warm-up",
+    default=6,
+    show_default=True,
+    help="Latent frames of the rollout of each method that comes first and does not count.",
+)
 @click.option("--device", default="cuda", show_default=True)
 @click.option("--resolution", default="832x480", show_default=True, help="WIDTHxHEIGHT in pixels.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
-def main(methods: str, frames: int, repeats: int, device: str, resolution: str, out: Path) -> None:
+def main(
+    methods: str,
+    frames: int,
+    repeats: int,
+    warm_up: int,
+    device: str,
+    resolution: str,
+    out: Path,
+) -> None:
     """Add a line to the CSV file OUT for every rollout that it does not have yet.
 
     BF16 comes first in every repeat. Stopped and started again, it goes on where it was.
@@ -66,7 +79,7 @@ def main(methods: str, frames: int, repeats: int, device: str, resolution: str, 
     generator = backend.load(place)
     generator.prepare([PROMPT])
     kernel = choose_kernel("auto", place, generator.cache_dtype).name
-    bench = Bench(Rollout(backend, generator, kernel), frames, out)
+    bench = Bench(Rollout(backend, generator, kernel), frames, warm_up, out)
     for name, repeat in todo:
         bench.measure(name, policies.get(name, policies["BF16"]), repeat)
 
@@ -86,9 +99,10 @@ def read(out: Path) -> Iterator[dict[str, str]]:
 class Bench:
     """Measures rollouts one after the other in one process."""
 
-    def __init__(self, rollout: Rollout, frames: int, out: Path) -> None:
+    def __init__(self, rollout: Rollout, frames: int, warm_up_frames: int, out: Path) -> None:
         self._rollout = rollout
         self._frames = frames
+        self._warm_up_frames = warm_up_frames
         self._out = out
         self._warm: set[str] = set()
         self._latents: torch.Tensor | None = None
@@ -118,18 +132,12 @@ class Bench:
     def _generation(self, name: str, policy: Policy) -> dict[str, object]:
         rollout, frames = self._rollout, self._frames
         if name not in self._warm:
-            session = rollout.session(policy, frames)
-            chunk = rollout.backend.geometry().chunk_frames
-            with torch.inference_mode():
-                rollout.generator.generate(
-                    PROMPT, SEED, min(frames, WARM_UP_CHUNKS * chunk), session, lambda _: None
-                )
-            del session
+            rollout.warm_up(policy, PROMPT, self._warm_up_frames)
             self._warm.add(name)
         self._clean()
         generation, decoding = (Phase(rollout.generator.device) for _ in range(2))
         made = rollout.generate(policy, PROMPT, SEED, frames, lambda _: None, generation, decoding)
-        self._latents, meter = made.latents, made.meter
+        self._latents, meter = made.latents.cpu(), made.meter
         return {
             "wall_s": round(sum(meter.chunk_s), 4),
             "encode_s": round(made.clock_s.get("encode", 0.0), 4),
@@ -140,9 +148,7 @@ class Bench:
             "kv_dense_bytes": meter.dense_bytes[-1],
             "scratch_peak_bytes": made.scratch_peak_bytes,
             "skipped_passes": made.skipped_passes,
-            "latents": hashlib.sha256(made.latents.float().cpu().numpy().tobytes()).hexdigest()[
-                :12
-            ],
+            "latents": hashlib.sha256(self._latents.float().numpy().tobytes()).hexdigest()[:12],
             "chunk_s": " ".join(f"{seconds:.4f}" for seconds in meter.chunk_s),
             "chunk_stored_bytes": " ".join(map(str, meter.stored_bytes)),
         }

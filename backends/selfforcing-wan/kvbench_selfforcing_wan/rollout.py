@@ -142,6 +142,7 @@ class _ChunkRunner:
 
     def write_context(self, latents: Tensor) -> None:
         """The clean pass; only the keys and values that it writes matter."""
+        self._residual = None
         step = self._step(len(self._schedule.steps), 0.0)
         self._session.begin_pass(step)
         self._stack(self._model.embed(latents), self._times[step.timestep])

@@ -48,7 +48,7 @@ class _Drift(ReuseState):
     def should_skip(self, step: Step, feature: Tensor) -> bool:
         if step.chunk != self._chunk:
             self._chunk, self._feature, self._drift = step.chunk, None, 0.0
-        previous, self._feature = self._feature, feature
+        previous, self._feature = self._feature, None if _last(step) else feature
         if previous is None or feature.is_meta or self._computed_anyway(step):
             self._drift = 0.0
             return False
@@ -59,8 +59,12 @@ class _Drift(ReuseState):
         return False
 
     def _computed_anyway(self, step: Step) -> bool:
-        last = step.denoise_steps is not None and step.denoise_index == step.denoise_steps - 1
-        return last or step.denoise_index < max(1, self._rule.warmup)
+        return _last(step) or step.denoise_index < max(1, self._rule.warmup)
+
+
+def _last(step: Step) -> bool:
+    """Whether no other noisy pass over the chunk will ask."""
+    return step.denoise_steps is not None and step.denoise_index == step.denoise_steps - 1
 
 
 def _change(now: Tensor, before: Tensor) -> float:

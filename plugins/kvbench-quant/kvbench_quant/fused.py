@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from enum import IntEnum
 from functools import cache
@@ -127,15 +128,23 @@ def levels_of(codec: TensorCodec, planes: Planes) -> Sum | None:
 
 def in_lines(x: Tensor) -> bool:
     """Whether kernels can read and write ``x``: a token's heads lie side by side there."""
-    return (
-        x.is_cuda
-        and x.dtype in DTYPES
-        and x.stride()[2:] == (x.shape[3], 1)
-        and triton_obstacle(x.device) is None
-    )
+    fits = x.is_cuda and x.dtype in DTYPES and x.stride()[2:] == (x.shape[3], 1)
+    return fits and kernels_run(x.device)
 
 
 @cache
+def kernels_run(device: torch.device) -> bool:
+    """Whether Triton's kernels run on a CUDA device; warns once if they do not."""
+    obstacle = triton_obstacle(device)
+    if obstacle is not None:
+        warnings.warn(
+            f"quantisers run on {device} without Triton's kernels, much slower: {obstacle}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return obstacle is None
+
+
 def triton_obstacle(device: torch.device) -> str | None:
     """Why Triton kernels cannot run on ``device``, or ``None``; found by running two."""
     try:

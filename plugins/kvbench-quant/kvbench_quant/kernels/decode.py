@@ -2,15 +2,15 @@
 # Triton's language is no Python that a type checker can follow.
 """Unpacking, scaling, adding and rotating in one pass over memory."""
 
-from functools import cache
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-ROWS, COLUMNS = 16, 256  # of a tile: tokens, channels
-ROTATED_ROWS = 64
+from kvbench_quant.kernels import hadamard
+from kvbench_quant.kernels.hadamard import rotated
+
+ROWS, COLUMNS, WARPS = 16, 256, 4  # of a tile: tokens, channels
 
 
 @triton.jit
@@ -79,7 +79,6 @@ def _levels(
 @triton.jit
 def _decode(
     out,
-    matrix,
     out_stride,
     token_stride,
     total,
@@ -104,11 +103,11 @@ def _decode(
     more_kind: tl.constexpr,
     more_per_token: tl.constexpr,
     narrow: tl.constexpr,
-    parts: tl.constexpr,
+    stages: tl.constexpr,
     rows: tl.constexpr,
     columns: tl.constexpr,
 ):
-    """A tile of tokens and channels of one video; a whole head, rotated, if ``parts``."""
+    """A tile of tokens and channels of one video; with ``stages``, a whole head, rotated."""
     token = tl.program_id(0) * rows + tl.arange(0, rows)[:, None]
     channel = tl.program_id(1) * columns + tl.arange(0, columns)[None, :]
     batch = tl.program_id(2).to(tl.int64)
@@ -122,31 +121,10 @@ def _decode(
             more_codes, more_step, more_zero, more_codes_stride, more_step_stride, batch, token,
             channel, inside, channels, tokens, more_bits, more_kind, more_per_token, False,
         )  # fmt: skip
-    if parts:
-        line = tl.arange(0, columns)
-        signs = tl.load(matrix + line[:, None] * columns + line[None, :])
-        # Two or three bf16 numbers add up to the float32 one, and signs are exact: the tensor
-        # cores' products and sums are those of float32.
-        high = x.to(tl.bfloat16)
-        rest = x - high.to(tl.float32)
-        middle = rest.to(tl.bfloat16)
-        if parts == 3:
-            low = (rest - middle.to(tl.float32)).to(tl.bfloat16)
-            x = tl.dot(middle, signs, tl.dot(low, signs))
-        else:
-            x = tl.dot(middle, signs)
-        x = tl.dot(high, signs, x) * norm
+    if stages:
+        x = rotated(x, norm, tl.float32, rows, columns, stages)
     target = out + batch * out_stride + token.to(tl.int64) * token_stride + channel
     tl.store(target, x.to(out.dtype.element_ty), mask=inside)
-
-
-@cache
-def _signs(dim: int, device: torch.device) -> Tensor:
-    """The Walsh-Hadamard matrix without its factor, bf16 ``[dim, dim]``."""
-    matrix = torch.ones(1, 1)
-    while len(matrix) < dim:
-        matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
-    return matrix.to(device, torch.bfloat16)
 
 
 def decode(levels, out: Tensor) -> None:
@@ -154,14 +132,13 @@ def decode(levels, out: Tensor) -> None:
     batch, total, heads, dim = out.shape
     channels = heads * dim
     first, last = levels.terms[0], levels.terms[-1]
-    rows, columns = (ROTATED_ROWS, dim) if levels.rotated else (ROWS, COLUMNS)
+    rows, columns, warps = ROWS, COLUMNS, WARPS
+    if levels.rotated:
+        rows, columns, warps = hadamard.ROWS, dim, hadamard.WARPS
     signed = len(levels.terms) == 1 and first.origin is None
-    # A code of up to 5 bits times a step of 11 fits into two bf16 numbers, any float32 into three.
-    parts = 2 if signed and first.uniform.bits <= 5 else 3
     with torch.cuda.device_of(out):
         _decode[(triton.cdiv(total, rows), triton.cdiv(channels, columns), batch)](
             out,
-            _signs(dim, out.device) if levels.rotated else out,
             out.stride(0),
             out.stride(1),
             total,
@@ -174,9 +151,10 @@ def decode(levels, out: Tensor) -> None:
             **_constants(first, ""),
             **_constants(last, "more_"),
             narrow=signed and not levels.rotated and out.dtype == torch.bfloat16,
-            parts=parts if levels.rotated else 0,
+            stages=dim.bit_length() - 1 if levels.rotated else 0,
             rows=rows,
             columns=columns,
+            num_warps=warps,
         )
 
 

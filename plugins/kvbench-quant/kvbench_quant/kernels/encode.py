@@ -7,7 +7,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-COLUMNS = 128  # of a tile; its rows are the tokens of one group
+COLUMNS = 64  # of a tile; its rows are the tokens of one group
+TOKEN_COLUMNS = 128
 
 
 @triton.jit
@@ -153,8 +154,12 @@ def encode(uniform, x: Tensor, limits: tuple[float, float]):
     blocks = (uniform.group_tokens, 1, 1) if uniform.per_token else (1, heads, dim)
     steps = torch.empty((batch, groups, *blocks), dtype=torch.float16, device=x.device)
     origins = torch.empty_like(steps) if uniform.origin else None
-    kernel = _per_token if uniform.per_token else _per_channel
-    tiles = 1 if uniform.per_token else triton.cdiv(heads * dim, COLUMNS)
+    if uniform.per_token:
+        kernel, tiles, launch = _per_token, 1, {"columns": TOKEN_COLUMNS}
+    else:
+        # With one warp a thread has all tokens of its channels: ranges need no shared memory.
+        kernel, tiles = _per_channel, triton.cdiv(heads * dim, COLUMNS)
+        launch = {"columns": COLUMNS, "num_warps": 1}
     with torch.cuda.device_of(x):
         kernel[(tiles, groups, batch)](
             x,
@@ -170,6 +175,6 @@ def encode(uniform, x: Tensor, limits: tuple[float, float]):
             tokens=uniform.group_tokens,
             bits=uniform.bits,
             kind=int(uniform.origin),
-            columns=COLUMNS,
+            **launch,
         )
     return codes, steps, origins

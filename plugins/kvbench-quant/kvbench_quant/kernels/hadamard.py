@@ -7,7 +7,23 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-ROWS = 32
+ROWS, WARPS = 8, 1  # of a tile: one warp exchanges all that it adds without shared memory
+
+
+@triton.jit
+def rotated(
+    values, norm, kind: tl.constexpr, rows: tl.constexpr, dim: tl.constexpr, stages: tl.constexpr
+):
+    """The transform of float32 ``[row, dim]``, each sum rounded to ``kind``."""
+    # Each stage works on the lowest bit of the place and makes it the highest: in the end every
+    # bit is back where it was.
+    for _ in tl.static_range(stages):
+        first, second = tl.split(tl.reshape(values, (rows, dim // 2, 2)))
+        total = (first + second).to(kind).to(tl.float32)
+        difference = (first - second).to(kind).to(tl.float32)
+        both = tl.permute(tl.join(total, difference), (0, 2, 1))
+        values = tl.reshape(both, (rows, dim))
+    return values * norm
 
 
 @triton.jit
@@ -25,16 +41,9 @@ def _hadamard(
     kind: tl.constexpr = out.dtype.element_ty
     values = tl.load(source, mask=inside, other=0).to(kind).to(tl.float32)
     values = tl.minimum(tl.maximum(values, -largest), largest)
-    # Each stage works on the lowest bit of the place and makes it the highest: in the end every
-    # bit is back where it was.
-    for _ in tl.static_range(stages):
-        first, second = tl.split(tl.reshape(values, (rows, dim // 2, 2)))
-        total = (first + second).to(kind).to(tl.float32)
-        difference = (first - second).to(kind).to(tl.float32)
-        both = tl.permute(tl.join(total, difference), (0, 2, 1))
-        values = tl.reshape(both, (rows, dim))
     target = out + (batch * lines + line) * dim + place
-    tl.store(target, (values * norm).to(kind), mask=inside)
+    values = rotated(values, norm, kind, rows, dim, stages)
+    tl.store(target, values.to(kind), mask=inside)
 
 
 def hadamard(x: Tensor, dtype: torch.dtype, largest: float) -> Tensor:
@@ -54,5 +63,6 @@ def hadamard(x: Tensor, dtype: torch.dtype, largest: float) -> Tensor:
             dim=dim,
             stages=dim.bit_length() - 1,
             rows=ROWS,
+            num_warps=WARPS,
         )
     return out
