@@ -62,3 +62,11 @@ class StoreError(KvbenchError):
 def printable(text: str) -> str:
     """``text`` without what could confuse a terminal."""
     return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def storable(text: str) -> str:
+    """``text`` with a question mark for each half of a surrogate pair, as undecodable paths have.
+
+    Such a half cannot be written to a file.
+    """
+    return text.encode(errors="replace").decode()

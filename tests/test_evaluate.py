@@ -134,6 +134,7 @@ def test_a_metric_that_raises_costs_only_its_scores(store, registry, monkeypatch
     [
         (Scores(values={}), r"returned columns \[\]; it declares \['light'\]"),
         (Scores(values={"light": float("inf")}), "returned inf for light"),
+        (Scores(values={"light": 1e30}), r"returned 1e\+30 for light"),
         (Scores(values={"light": float("nan")}), "returned nan for light"),
         (Scores(values={"light": 1.0}, per_frame={"light": [float("nan")]}), "returned nan"),
         (None, "NoneType"),

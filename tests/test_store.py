@@ -158,7 +158,7 @@ def test_a_later_format_is_refused_not_overwritten(store: RunStore):
     [
         ({"status": "fine"}, "fine not in literal"),
         ({"cell": "../../etc/passwd"}, "damaged"),
-        ({"finished": 5}, "expected str, got int"),
+        ({"finished": 5}, "expected str, got 5"),
         ({"finished": "x" * 3000}, "must be one printable line"),
         ({"kernel": "\x1b]0;title\x07"}, "must be one printable line"),
         ({"surprise": 1}, "Extra fields"),

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import click
 
+from kvbench_core.errors import storable
+
 
 def split_names(texts: Iterable[str]) -> list[str]:
     """Names separated by commas, except commas inside parentheses: ``A,rtn(bits=4, ...)``."""
@@ -28,7 +30,7 @@ def given_options(ctx: click.Context) -> dict[str, str]:
     """The options that the user set, in the user's words; the rest are defaults."""
     source = click.core.ParameterSource.DEFAULT
     return {
-        name: ",".join(value) if isinstance(value, tuple) else str(value)
+        name: storable(",".join(value) if isinstance(value, tuple) else str(value))
         for name, value in ctx.params.items()
         if ctx.get_parameter_source(name) not in (source, None)
     }

@@ -20,6 +20,9 @@ from kvbench_core.run.records import (
 )
 from kvbench_core.run.store import RunStore
 
+SHORTEST_S = 1e-9
+"""No clock tells shorter times apart, and a ratio to one says nothing."""
+
 
 @frozen(kw_only=True)
 class Spread:
@@ -149,7 +152,7 @@ def _row(
         runtime_ratio=_spread(
             record.figures.wall_s / reference[record.cell.prompt]
             for record in records
-            if record.figures and reference.get(record.cell.prompt)
+            if record.figures and reference.get(record.cell.prompt, 0.0) >= SHORTEST_S
         ),
         encode_s=_median(f.encode_s for f in figures),
         decode_s=_median(f.decode_s for f in figures),

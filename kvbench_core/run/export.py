@@ -21,8 +21,13 @@ def export_table(store: RunStore) -> Path:
     path = store.root / TABLE
     with store.claim("table", FOREVER):
         table = cells_table(store)
-        with_whole_file(path, lambda partial: parquet.write_table(table, partial))
+        with_whole_file(path, lambda partial: _write(table, partial))
     return path
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    with path.open("wb") as file:  # Arrow itself opens no path that is not valid UTF-8
+        parquet.write_table(table, file)
 
 
 def cells_table(store: RunStore) -> pa.Table:

@@ -11,6 +11,7 @@ from kvbench_core.errors import KvbenchError, MetricUnavailableError
 from kvbench_core.metric import Metric, Scores, Video
 from kvbench_core.registry import Registry
 from kvbench_core.run.records import ColumnRecord
+from kvbench_core.run.serial import LARGEST_NUMBER
 from kvbench_core.specs import MetricSpec
 
 Setting = str | int | float | bool
@@ -73,7 +74,7 @@ class LoadedMetric:
         """What the metric returned, as plain finite numbers for exactly the declared columns.
 
         Raises:
-            KvbenchError: a column is missing or unknown, or a value is infinite or NaN.
+            KvbenchError: a column is missing or unknown, or a value is too large, infinite or NaN.
         """
         declared = {column.name for column in self.columns}
         if set(scores.values) != declared:
@@ -97,7 +98,7 @@ class LoadedMetric:
         if value is None:
             return None
         number = float(value)
-        if not abs(number) < float("inf"):
+        if not abs(number) < LARGEST_NUMBER:
             raise KvbenchError(f"{self.name} returned {number} for {column}, which is no score")
         return number
 

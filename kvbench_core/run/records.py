@@ -1,7 +1,8 @@
 """What a run directory holds, field by field; ``docs/run-directory.md`` explains each.
 
-Files come from anywhere, so each text has a length and no control characters, and ids are safe
-as file names. Adding, removing or renaming a field changes :data:`FORMAT_VERSION`.
+Files come from anywhere, so each text has a length and no control characters, each number is within
+reason, and ids are safe as file names. Adding, removing or renaming a field changes
+:data:`FORMAT_VERSION`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,22 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
-from attrs.validators import and_, deep_iterable, ge, matches_re, max_len, optional
+from attrs.validators import (
+    and_,
+    deep_iterable,
+    deep_mapping,
+    ge,
+    gt,
+    le,
+    matches_re,
+    max_len,
+    min_len,
+    optional,
+)
 
 from kvbench_core.backend import SYNTHETIC
 from kvbench_core.drift import Curve
+from kvbench_core.errors import storable
 from kvbench_core.suite import Prompt
 
 FORMAT_VERSION = 2
@@ -33,8 +46,18 @@ def _line(_: object, attribute: Attribute[str], value: str) -> None:
         raise ValueError(f"{attribute.name} must be one printable line")
 
 
+def _named(_: object, attribute: Attribute[dict[str, Any]], value: dict[str, Any]) -> None:
+    for name in value:
+        if len(name) > LONGEST_LINE or not name.isprintable():
+            raise ValueError(f"each name in {attribute.name} must be one printable line")
+
+
 LINE: Validator = _line
+NAMED: Validator = _named
 COUNTS = deep_iterable(ge(0))
+EACH_CHUNK: Validator = and_(COUNTS, min_len(1))
+FRAMES: Validator = and_(ge(1), le(1_000_000))
+SIDE: Validator = and_(ge(1), le(65_536))
 
 
 def now() -> str:
@@ -64,7 +87,7 @@ class Environment:
     platform: str = field(validator=LINE)
     device: str = field(validator=LINE)
     threads: int
-    packages: dict[str, str]
+    packages: dict[str, str] = field(validator=deep_mapping(LINE, LINE))
     git: GitState | None
 
 
@@ -78,7 +101,7 @@ class Request:
 
     backend: str = field(validator=LINE)
     suite: str = field(validator=LINE)
-    frames: int = field(validator=ge(1))
+    frames: int = field(validator=FRAMES)
     seed: int = field(validator=ge(0))
     device: str = field(validator=LINE)
     weights: str | None = field(default=None, validator=optional(LINE))
@@ -126,7 +149,7 @@ class CellKey:
     method: Method
     prompt: str = field(validator=LINE)
     seed: int = field(validator=ge(0))
-    frames: int = field(validator=ge(1))
+    frames: int = field(validator=FRAMES)
 
     @property
     def pairing(self) -> tuple[str, int, int]:
@@ -143,8 +166,8 @@ class Session:
     finished: str | None = field(default=None, validator=optional(LINE))
     status: Status = "running"
     error: str | None = field(default=None, validator=optional(TEXT))
-    given: dict[str, str]
-    warmup_s: float | None = None
+    given: dict[str, str] = field(validator=NAMED)
+    warmup_s: float | None = field(default=None, validator=optional(ge(0)))
     environment: Environment
 
 
@@ -174,8 +197,8 @@ class CellError:
         """An exception as it is recorded."""
         return cls(
             type=type(error).__name__,
-            message=str(error)[:10_000],
-            traceback="".join(traceback.format_exception(error))[-100_000:],
+            message=storable(str(error))[:10_000],
+            traceback=storable("".join(traceback.format_exception(error)))[-100_000:],
         )
 
 
@@ -193,10 +216,10 @@ class VideoFile:
 
     sha256: str = field(validator=DIGEST)
     bytes: int = field(validator=ge(1))
-    frames: int = field(validator=ge(1))
-    width: int = field(validator=ge(1))
-    height: int = field(validator=ge(1))
-    fps: float
+    frames: int = field(validator=FRAMES)
+    width: int = field(validator=SIDE)
+    height: int = field(validator=SIDE)
+    fps: float = field(validator=and_(gt(0), le(1000)))
 
 
 @frozen(kw_only=True)
@@ -204,12 +227,12 @@ class Figures:
     """What was measured while one cell was made."""
 
     wall_s: float = field(validator=ge(0))
-    chunk_s: list[float] = field(validator=COUNTS)
+    chunk_s: list[float] = field(validator=EACH_CHUNK)
     encode_s: float = field(validator=ge(0))
     decode_s: float = field(validator=ge(0))
     video_s: float = field(validator=ge(0))
-    kv_stored_bytes: list[int] = field(validator=COUNTS)
-    kv_dense_bytes: list[int] = field(validator=COUNTS)
+    kv_stored_bytes: list[int] = field(validator=EACH_CHUNK)
+    kv_dense_bytes: list[int] = field(validator=EACH_CHUNK)
     memory_bytes: list[int] = field(factory=list, validator=COUNTS)
     compression_ratio: float | None = field(validator=optional(ge(0)))
     scratch_peak_bytes: int = field(validator=ge(0))
@@ -255,15 +278,15 @@ class ScoreRecord:
     cell: str = field(validator=SAFE_NAME)
     metric: str = field(validator=SAFE_NAME)
     metric_version: str = field(validator=LINE)
-    settings: dict[str, str | int | float | bool]
+    settings: dict[str, str | int | float | bool] = field(validator=NAMED)
     video_sha256: str = field(validator=DIGEST)
     reference_sha256: str | None = field(validator=optional(DIGEST))
     status: Literal["ok", "failed", "unavailable"]
     columns: list[ColumnRecord]
-    values: dict[str, float | None]
-    per_frame: dict[str, list[float | None]]
-    drift: dict[str, Curve] = field(factory=dict)
-    notes: dict[str, str | int]
+    values: dict[str, float | None] = field(validator=NAMED)
+    per_frame: dict[str, list[float | None]] = field(validator=NAMED)
+    drift: dict[str, Curve] = field(factory=dict, validator=NAMED)
+    notes: dict[str, str | int] = field(validator=NAMED)
     error: CellError | None = None
     score_s: float = field(validator=ge(0))
     finished: str = field(validator=LINE)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from attrs import define, evolve, field, frozen
 
-from kvbench_core.errors import StoreError
+from kvbench_core.errors import StoreError, storable
 from kvbench_core.registry import Registry
 from kvbench_core.run.environment import environment
 from kvbench_core.run.listener import Listener, reason, title
@@ -75,7 +75,7 @@ def run_plan(
         status = "interrupted"
         raise
     except Exception:
-        error = traceback.format_exc()
+        error = storable(traceback.format_exc())
         raise
     finally:
         store.end_session(evolve(maker.session, finished=now(), error=error), status)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from reprlib import repr as shortened
 from stat import S_ISREG
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
@@ -18,25 +18,45 @@ from kvbench_core.run.records import FORMAT_VERSION
 
 RecordT = TypeVar("RecordT")
 LARGEST_FILE_BYTES = 64 * 2**20
+LARGEST_NUMBER = 2**63
 SCALARS = (str, int, float, bool)
 
 
 def _scalar(value: Any, kinds: tuple[type, ...]) -> Any:
     """``value`` itself if its type is among ``kinds``; only a whole number may become a float."""
+    if type(value) in (int, float) and not abs(value) < LARGEST_NUMBER:
+        raise ValueError(f"the number {shortened(value)} is not finite or too large")
     if type(value) is int and int not in kinds and float in kinds:
         value = float(value)
     if type(value) not in kinds:
         names = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"expected {names}, got {type(value).__name__}")
-    if type(value) is float and not math.isfinite(value):
-        raise ValueError("the number is not finite")
-    if type(value) is int and not -(2**63) <= value < 2**63:
-        raise ValueError("the number is too large")
+        raise ValueError(f"expected {names}, got {shortened(value)}")
+    if type(value) is str:
+        value.encode()  # refuses half of a surrogate pair, which nothing could print
     return value
 
 
+def _list(value: Any, kind: Any) -> list[Any]:
+    """Stops at the first element that does not fit, as there may be millions."""
+    if type(value) is not list:
+        raise ValueError(f"expected a list, got {shortened(value)}")
+    (inner,) = get_args(kind)
+    return [CONVERTER.structure(each, inner) for each in value]
+
+
+def _mapping(value: Any, kind: Any) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise ValueError(f"expected names with values, got {shortened(value)}")
+    _, inner = get_args(kind)
+    return {_scalar(name, (str,)): CONVERTER.structure(each, inner) for name, each in value.items()}
+
+
+def _origin(kind: Any) -> Any:
+    return get_origin(kind)
+
+
 def _is_scalar_union(kind: Any) -> bool:
-    return get_origin(kind) is UnionType and set(get_args(kind)) <= {*SCALARS, type(None)}
+    return _origin(kind) is UnionType and set(get_args(kind)) <= {*SCALARS, type(None)}
 
 
 def _converter() -> Converter:
@@ -46,6 +66,8 @@ def _converter() -> Converter:
     converter.register_structure_hook_func(
         _is_scalar_union, lambda value, kind: _scalar(value, get_args(kind))
     )
+    converter.register_structure_hook_func(lambda kind: _origin(kind) is list, _list)
+    converter.register_structure_hook_func(lambda kind: _origin(kind) is dict, _mapping)
     return converter
 
 
@@ -97,8 +119,8 @@ def check_version(path: Path, data: object) -> None:
         raise StoreError(f"{path} is damaged: it states no format version")
     if version > FORMAT_VERSION:
         raise NewerFormatError(
-            f"{path} has format version {version}, and this kvbench reads up to {FORMAT_VERSION}: "
-            "upgrade kvbench-core to use this run directory"
+            f"{path} has format version {shortened(version)}, and this kvbench reads up to "
+            f"{FORMAT_VERSION}: upgrade kvbench-core to use this run directory"
         )
 
 
@@ -135,14 +157,16 @@ def with_whole_file(path: Path, fill: Callable[[Path], object]) -> None:
     """
     partial = path.with_name(f".{path.name}.partial{path.suffix}")
     try:
-        fill(partial)
-        _sync(partial, os.O_RDWR)
-        partial.replace(path)
+        partial.unlink(missing_ok=True)  # a link there would be written through
+        try:
+            fill(partial)
+            _sync(partial, os.O_RDWR)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
         _sync(path.parent, os.O_RDONLY)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _sync(path: Path, flags: int) -> None:

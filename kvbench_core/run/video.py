@@ -101,7 +101,8 @@ class StoredVideo:
         """
         found = 0
         try:
-            with av.open(str(self._path)) as container:
+            # The format is not guessed: a playlist under this name could name any other file.
+            with av.open(str(self._path), format="mp4") as container:
                 # Damage must not be painted over, as players do.
                 container.streams.video[0].codec_context.options = {"err_detect": "explode"}
                 container.streams.video[0].thread_type = "AUTO"  # decodes ahead of the reader

@@ -31,7 +31,7 @@ FIGURES: Mapping[str, tuple[Column, Reader]] = {
                 better="lower",
                 summary="what the caches hold after the last chunk",
             ),
-            lambda figures: figures.kv_stored_bytes[-1] if figures.kv_stored_bytes else None,
+            lambda figures: figures.kv_stored_bytes[-1],
         ),
         (
             Column(

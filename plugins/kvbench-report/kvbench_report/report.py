@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 from kvbench_core.errors import StoreError
+from kvbench_core.run.serial import with_whole_file
 from kvbench_report.figures.files import png, svg
 from kvbench_report.figures.style import styled
 from kvbench_report.frontier import FRONTIERS, frontier
@@ -64,7 +65,7 @@ def write_report(
         f"{request.frames} latent frames, {request.device}"
     )
     text = page(subject.results.title, subtitle, sections)
-    return folder.write("report.html", text.encode(errors="replace"))  # half a surrogate pair
+    return folder.write("report.html", text.encode(errors="replace"))  # the run's own name
 
 
 @frozen
@@ -82,9 +83,9 @@ class _Folder:
         path = self.root / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+        with_whole_file(path, lambda partial: partial.write_bytes(content))
         return path
 
     def draw(self, drawings: Iterable[Drawing]) -> list[Block]:

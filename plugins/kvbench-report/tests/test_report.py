@@ -137,17 +137,20 @@ def test_no_reference_at_all(tmp_path: Path):
     assert "There is no BF16 cell" in page(tmp_path)
 
 
-def test_a_manifest_that_kvbench_would_not_write(tmp_path: Path):
+def test_a_manifest_without_sessions(tmp_path: Path):
     run = made(tmp_path, METHODS[:2], PROMPTS[:1])
-    for record in records(run):
-        with_video(run, record, 9)
-    for record in records(run):
-        run.store.put_cell(evolve(record, video=evolve(record.video, fps=0.0)))
-    session = evolve(run.manifest.sessions[0], given={"x": "\ud800"})
-    run.store.update(lambda m: evolve(m, sessions=[session]))
-    assert "x=?" in page(tmp_path)
     run.store.update(lambda m: evolve(m, sessions=[]))
-    assert ">frame 9<" in page(tmp_path)
+    assert METHODS[1] in page(tmp_path)
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path):
+    root, precious = tmp_path / "run", tmp_path / "precious"
+    made(root)
+    precious.write_text("mine")
+    (root / "report").mkdir()
+    (root / "report" / "report.html").symlink_to(precious)
+    assert "<html" in page(root)
+    assert precious.read_text() == "mine"
 
 
 def test_one_prompt_gives_no_intervals(tmp_path: Path):

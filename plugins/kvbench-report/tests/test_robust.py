@@ -117,7 +117,7 @@ def test_one_prompt(tmp_path):
 
 def test_cells_that_store_nothing_and_take_no_time(made):
     record = made.cell("RTN_INT4", "p")
-    nothing = evolve(record.figures, compression_ratio=None, wall_s=0.0, kv_stored_bytes=[])
+    nothing = evolve(record.figures, compression_ratio=None, wall_s=0.0, kv_stored_bytes=[0, 0])
     made.store.put_cell(evolve(record, figures=nothing))
     bf16 = made.cell("BF16", "p")
     made.store.put_cell(evolve(bf16, figures=evolve(bf16.figures, wall_s=0.0)))

@@ -77,10 +77,7 @@ def _sheet(subject: Subject, prompt: str, rows: Sequence[int], spread: bool) -> 
     if not any(strip.frames for strip in strips):
         return Absent(f"Frames of {title}", f"no video can be shown: {strips[0].why}.")
     fps = videos[0].fps
-    columns = [
-        f"frame {place + 1}, {place / fps:.2f} s" if fps > 0 else f"frame {place + 1}"
-        for place in places
-    ]
+    columns = [f"frame {place + 1}, {place / fps:.2f} s" for place in places]
     return Plate(
         f"frames-{subject.results.prompts.index(prompt)}",
         f"The same frames for {SELECTION if spread else 'chosen methods'}, prompt {title}",
