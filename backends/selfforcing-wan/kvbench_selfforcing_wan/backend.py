@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-import torch
 from attrs import evolve
 
 from kvbench_core.backend import Backend
@@ -43,6 +42,8 @@ class WanBackend(Backend):
 
     @cached_property
     def _parameters(self) -> int:
+        import torch
+
         from kvbench_selfforcing_wan.transformer import CausalWanTransformer
 
         with torch.device("meta"):  # layers are alike, and 30 take a while

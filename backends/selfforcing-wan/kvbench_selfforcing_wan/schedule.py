@@ -6,15 +6,22 @@ The path is ``x_t = (1 - sigma) * x0 + sigma * noise`` and the network predicts 
 
 from __future__ import annotations
 
-import torch
-from attrs import field, frozen
-from torch import Tensor
+from functools import cache
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TABLE_SIZE = 1000
 
 
+@cache
 def warped_sigmas(shift: float) -> Tensor:
-    """The table, float32 ``[1000]``, from 1 down to ``shift / (999 + shift)``."""
+    """The table, float32 ``[1000]``, from 1 down to ``shift / (999 + shift)``; shared."""
+    import torch
+
     u = 1 - torch.arange(TABLE_SIZE, dtype=torch.float64) / TABLE_SIZE
     return (shift * u / (1 + (shift - 1) * u)).float()
 
@@ -30,10 +37,10 @@ class Schedule:
     shift: float = 5.0
     steps: tuple[int, ...] = (1000, 750, 500, 250)
     warp: bool = True
-    _table: Tensor = field(init=False, eq=False, repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_table", warped_sigmas(self.shift))
+    @property
+    def _table(self) -> Tensor:
+        return warped_sigmas(self.shift)
 
     @property
     def timesteps(self) -> tuple[float, ...]:

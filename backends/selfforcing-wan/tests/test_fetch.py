@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,3 +114,11 @@ def test_the_schedules_of_siblings() -> None:
     two = PRESETS["causal-forcing-2step"].config
     assert two.schedule(0).timesteps == pytest.approx((1000, 937.5, 833.3333, 625))
     assert two.schedule(1).timesteps == pytest.approx((1000, 833.3333))
+
+
+def test_listing_weights_does_not_import_torch() -> None:
+    code = (
+        "import sys; from kvbench_core.cli import main; "
+        "main(['weights', 'list'], standalone_mode=False); sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from pathlib import Path
 from threading import Condition, Lock, Thread
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from kvbench_core.errors import KvbenchError, StoreError
-from kvbench_core.metric import Frame
 from kvbench_core.run.records import VideoFile
 from kvbench_core.run.store import RunStore
+
+if TYPE_CHECKING:
+    from kvbench_core.metric import Frame
 
 LIMIT_BYTES = 4 * 2**30
 
@@ -24,6 +25,8 @@ class Clip:
     """
 
     def __init__(self, source: Path, video: VideoFile, raw: Path) -> None:
+        import numpy as np
+
         self.size_bytes = video.frames * video.height * video.width * 3
         if self.size_bytes > LIMIT_BYTES:
             raise StoreError(f"{source} is too long to be shown: {self.size_bytes:,} bytes decoded")
@@ -64,7 +67,8 @@ class Clip:
             if self._decoded <= index:
                 assert self._error is not None
                 raise self._error
-        return np.asarray(self._frames[index])
+        frame: Frame = self._frames[index]
+        return frame
 
     @property
     def failed(self) -> bool:

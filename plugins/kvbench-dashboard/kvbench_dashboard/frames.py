@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from kvbench_core.errors import KvbenchError, printable
-from kvbench_core.metric import Frame
 from kvbench_core.run.store import RunStore
 from kvbench_dashboard.clips import Clips
 from kvbench_dashboard.opened import opened_runs
+
+if TYPE_CHECKING:
+    from kvbench_core.metric import Frame
 
 TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 # The address of a picture contains its video's digest, so a browser may keep it.

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from attrs import evolve, frozen
-from scipy.stats import rankdata
 
 from kvbench_report.axes import AXES, column_for, cost
 from kvbench_report.display import display_name
@@ -138,19 +137,26 @@ def _agreement(sides: _Sides, pairs: Sequence[Pair], name: str) -> Agreement:
     return evolve(found, pearson=pearson, spearman=_spearman(sides, rows, others))
 
 
+def ranks(values: Floats) -> Floats:
+    """Ranks along the last axis, from 1 for the smallest; ties share their mean rank."""
+    mine, others = values[..., :, None], values[..., None, :]
+    found: Floats = (others < mine).sum(axis=-1) + ((others == mine).sum(axis=-1) + 1) / 2
+    return found
+
+
 def _ranks(x: Floats, y: Floats) -> tuple[tuple[float, float], ...]:
-    return tuple(zip(rankdata(x).tolist(), rankdata(y).tolist(), strict=True))
+    return tuple(zip(ranks(x).tolist(), ranks(y).tolist(), strict=True))
 
 
 def _spearman(sides: _Sides, rows: list[int], others: list[int]) -> Estimate:
     x, y = sides.levels()
-    rho = float(_correlation(rankdata(x[rows]), rankdata(y[others])))
+    rho = float(_correlation(ranks(x[rows]), ranks(y[others])))
     if not sides.has_draws:
         return Estimate(rho, n=len(rows))
     drawn_x, drawn_y = sides.drawn()
     drawn_x, drawn_y = drawn_x[:, rows], drawn_y[:, others]
     whole = np.isfinite(drawn_x).all(axis=1) & np.isfinite(drawn_y).all(axis=1)
-    drawn = _correlation(rankdata(drawn_x[whole], axis=1), rankdata(drawn_y[whole], axis=1))
+    drawn = _correlation(ranks(drawn_x[whole]), ranks(drawn_y[whole]))
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
         return Estimate(rho, n=len(rows))

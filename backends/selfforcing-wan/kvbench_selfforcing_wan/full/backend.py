@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from attrs import evolve
 
 from kvbench_core.backend import AUTO, SYNTHETIC, Finding, Generator, WeightFile
@@ -26,6 +25,7 @@ VAE_BYTES_PER_PIXEL = 11_400
 """What decoding takes besides weights: measured at 640x384, 832x480 and 1280x720, within 1 %."""
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
-
 from kvbench_core.backend import Finding
 from kvbench_selfforcing_wan.backend import WanBackend
 from kvbench_selfforcing_wan.config import TINY
 
 if TYPE_CHECKING:
+    import torch
+
     from kvbench_selfforcing_wan.tiny.generator import TinyGenerator
 
 
