@@ -12,7 +12,18 @@ from typing import Literal
 import numpy as np
 from attrs import frozen
 
-from kvbench_report.axes import DRIFT, LPIPS, PEAK, PSNR, RATIO, RUNTIME, SSIM, Axis, column_for
+from kvbench_report.axes import (
+    DRIFT,
+    LPIPS,
+    PEAK,
+    PSNR,
+    RATIO,
+    RUNTIME,
+    SSIM,
+    Axis,
+    column_for,
+    stand_in,
+)
 from kvbench_report.display import Display, display_name
 from kvbench_report.results import Column, Floats, Results
 from kvbench_report.stats import Estimate, differences, estimates
@@ -63,7 +74,10 @@ Limits = Mapping[Quantity, float]
 """The bound on each quantity, in its column's unit."""
 
 TOLERANCES: Limits = {SSIM_LOSS: 0.05, LPIPS_LOSS: 0.05, DRIFT_LOSS: 0.02, LEAST_RATIO: 1.10}
-"""The study's default gate, which none of its own methods passes."""
+"""The study's default gate, which none of its own methods passes.
+
+Each loss is in units of the axis's own column, and says nothing about a stand-in.
+"""
 
 
 @frozen
@@ -84,6 +98,27 @@ def judge(results: Results, limits: Limits) -> list[Verdict]:
         )
         for row in range(len(results.methods))
     ]
+
+
+def quality_gate(results: Results, limits: Limits) -> tuple[Limits, list[str]]:
+    """The limits on quality; without any, the study's tolerances of what it measured too.
+
+    Also why one of its tolerances does not count, a line each.
+    """
+    own = {quantity: bound for quantity, bound in limits.items() if quantity not in CAPS}
+    if own:
+        return own, []
+    gate, silent = {}, []
+    for quantity, bound in TOLERANCES.items():
+        column = column_for(results, quantity.axis)
+        if column is not None and stand_in(quantity.axis, column):
+            silent.append(
+                f"{named(quantity, column)} is not judged: the study's tolerance of {bound:g} is "
+                f"for the {quantity.axis.name} that it measured, on another scale"
+            )
+        elif column is not None:
+            gate[quantity] = bound
+    return gate, silent
 
 
 def _check(results: Results, quantity: Quantity, bound: float) -> list[Verdict]:

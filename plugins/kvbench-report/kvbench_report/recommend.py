@@ -30,10 +30,10 @@ from kvbench_report.limits import (
     RUNTIME_CAP,
     RUNTIME_RATIO,
     SSIM_LOSS,
-    TOLERANCES,
     Limits,
     Quantity,
     judge,
+    quality_gate,
 )
 from kvbench_report.results import Results
 
@@ -122,12 +122,10 @@ def calibrated(results: Results, preset: str) -> dict[Quantity, float]:
 def cards(results: Results, limits: Limits, preset: str) -> list[Card]:
     """The five recommendations of the study's rule.
 
-    Limits on memory and time are caps; the others are the gate of quality. If there are none, the
-    gate is the study's tolerances, of what the results have figures for.
+    Limits on memory and time are caps; the others make the :func:`quality_gate`.
     """
     caps = {quantity: bound for quantity, bound in limits.items() if quantity in CAPS}
-    gate = {quantity: bound for quantity, bound in limits.items() if quantity not in CAPS}
-    gate = gate or {q: v for q, v in TOLERANCES.items() if column_for(results, q.axis)}
+    gate, _ = quality_gate(results, limits)
     everyone = _compressed(results)
     within = fitting(results, caps)
     good = fitting(results, gate)
@@ -142,7 +140,7 @@ def cards(results: Results, limits: Limits, preset: str) -> list[Card]:
         ("reference", (), [] if results.reference is None else [results.reference]),
     ]
     return [
-        _card(results, title, ranked(results, order, rows), caps | gate)
+        _card(results, title, ranked(results, order, rows), {**caps, **gate})
         for title, order, rows in candidates
     ]
 

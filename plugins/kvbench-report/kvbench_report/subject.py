@@ -89,7 +89,9 @@ class Subject:
     def _repeats(self, column: str) -> bool:
         """Whether it is the end of a curve that ends in its own score, as a mean of frames does."""
         values, base = self.results.values, column.removesuffix("_drift_last")
-        return base != column and np.allclose(values[column], values[base], equal_nan=True)
+        if base == column or base not in values:  # a metric may name a column so
+            return False
+        return bool(np.allclose(values[column], values[base], equal_nan=True))
 
     def measured(self, column: str) -> bool:
         """Whether any method has a finite value."""

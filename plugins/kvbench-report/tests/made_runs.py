@@ -37,6 +37,7 @@ COLUMNS = {
     "psnr": ("dB", "higher", True),
     "imaging_quality": ("", "higher", False),
     "drift_last": ("", "higher", False),
+    "piqe_drift_last": ("", "lower", False),
 }
 
 

@@ -25,6 +25,7 @@ from kvbench_report.limits import (
     SSIM_LOSS,
     TOLERANCES,
     judge,
+    quality_gate,
 )
 from kvbench_report.published_results import published_results
 from kvbench_report.recommend import PRESETS, calibrated, cards, fitting, ranked
@@ -250,6 +251,55 @@ def test_a_run_without_some_metrics(made):
     assert "no figures of PSNR, imaging quality, drift-last" in done.stdout
     assert "no ST-LPIPS" in done.stdout  # method B
     assert "B on q: RuntimeError" in done.stderr
+
+
+PIQE = ("PIQE drift-last increase is not judged: the study's tolerance of 0.02 is for the "
+        "drift-last that it measured, on another scale")  # fmt: skip
+
+
+@pytest.fixture
+def stood_in(tmp_path):
+    """A is good and B bad by SSIM; ST-LPIPS and PIQE, from 0 to 100, stand for LPIPS and drift."""
+    made = MadeRun(tmp_path / "run", ["BF16", "A", "B"], ["p"])
+    made.cell("BF16", "p", peak=4 * GIB, scores={"piqe_drift_last": 30.0})
+    for name, ratio, ssim in (("A", 2.0, 0.98), ("B", 4.0, 0.7)):
+        scores = {"ssim": ssim, "stlpips": 0.06, "piqe_drift_last": 30.5}
+        made.cell(name, "p", ratio=ratio, peak=3 * GIB, scores=scores)
+    return made
+
+
+def test_a_stand_in_is_not_held_against_the_studys_tolerance(stood_in):
+    """0.5 of PIQE's 100 is no drop of 0.5 in imaging quality, which goes from 0 to 1."""
+    results = read_run(stood_in.store.root)
+    gate, silent = quality_gate(results, {})
+    assert gate == {SSIM_LOSS: 0.05, LEAST_RATIO: 1.10}
+    assert silent[0].startswith("ST-LPIPS increase is not judged: the study's tolerance of 0.05")
+    assert silent[1:] == [PIQE]
+    aggressive = cards(results, {}, "single-gpu")[1]
+    assert (aggressive.method, aggressive.cautions) == ("A", ())  # B has the larger ratio
+
+
+def test_what_is_not_judged_is_said(stood_in):
+    root = stood_in.store.root
+    assert PIQE in kvbench("recommend", root).stdout.splitlines()
+    assert PIQE in json.loads(kvbench("recommend", root, "--json").stdout)["notes"]
+    kvbench("report", root)
+    assert f"{PIQE}." in (root / "report" / "report.html").read_text().replace("&#39;", "'")
+    own = kvbench("recommend", root, "--max-drift-drop", "0.4")
+    assert PIQE not in own.stdout
+    assert "PIQE drift-last increase 0.50, over 0.40" in own.stdout
+
+
+def test_the_studys_own_scores_are_judged(stood_in):
+    for name, drift in (("BF16", 0.70), ("A", 0.67), ("B", 0.69)):
+        record = stood_in.store.cell(stood_in.key(name, "p").id)
+        stood_in.score(record, "drift_last", drift)
+    results = read_run(stood_in.store.root)
+    gate, silent = quality_gate(results, {})
+    assert gate == {SSIM_LOSS: 0.05, DRIFT_LOSS: 0.02, LEAST_RATIO: 1.10}
+    assert len(silent) == 1
+    assert [verdict.reasons for verdict in judge(results, gate)[1:]] == [
+        ("drift-last drop 0.0300, over 0.0200",), ("SSIM drop 0.3000, over 0.0500",)]  # fmt: skip
 
 
 def test_a_limit_on_what_nobody_measured_excludes_everyone(made):

@@ -10,6 +10,7 @@ from kvbench_report.frontier import FRONTIERS, Frontier
 from kvbench_report.gallery.planes import Plane
 from kvbench_report.html.blocks import Block, Cell, Heading, Row, Section, Table, Text, cells
 from kvbench_report.html.numbers import column_cell, column_heading, method_row
+from kvbench_report.limits import quality_gate
 from kvbench_report.recommend import PRESETS, Card, cards
 from kvbench_report.subject import Subject
 
@@ -40,7 +41,9 @@ def recommendation(subject: Subject) -> Section:
         "drift drop up to 0.02, ratio at least 1.10, of those that were measured). "
         "`kvbench recommend` takes limits of your own and names the reason for each exclusion."
     )
-    return Section("recommendation", "Recommendation", [Text(about), _cards(subject), presets])
+    silent = [Text(f"{line}.") for line in quality_gate(subject.results, {})[1]]
+    blocks = [Text(about), *silent, _cards(subject), presets]
+    return Section("recommendation", "Recommendation", blocks)
 
 
 def _recommended(subject: Subject, preset: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from kvbench_report.axes import AXES, IMAGING, Axis, column_for, notes
 from kvbench_report.display import Display
-from kvbench_report.limits import Limits, Verdict, judge, stated
+from kvbench_report.limits import Limits, Verdict, judge, quality_gate, stated
 from kvbench_report.recommend import PRESETS, RANKINGS, Card, cards, fitting, ranked
 from kvbench_report.results import Floats, Results
 from kvbench_report.stats import differences
@@ -68,6 +68,8 @@ def print_cards(results: Results, limits: Limits, preset: str) -> None:
     ]
     click.echo()
     print_table(["choice", "method", "caution"], rows, words=("choice", "method", "caution"))
+    for line in quality_gate(results, limits)[1]:
+        click.echo(line)
 
 
 def plain_ranking(results: Results, limits: Limits, preset: str) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def plain_ranking(results: Results, limits: Limits, preset: str) -> dict[str, An
             for row in [*fit, *others]
         },
         "cards": [_plain_card(card) for card in cards(results, limits, preset)],
-        "notes": _notes(results),
+        "notes": [*_notes(results), *quality_gate(results, limits)[1]],
     }
 
 
