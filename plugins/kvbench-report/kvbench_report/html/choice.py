@@ -42,7 +42,7 @@ def recommendation(subject: Subject) -> Section:
         "`kvbench recommend` takes limits of your own and names the reason for each exclusion."
     )
     silent = [Text(f"{line}.") for line in quality_gate(subject.results, {})[1]]
-    blocks = [Text(about), *silent, _cards(subject), presets]
+    blocks: list[Block] = [Text(about), *silent, _cards(subject), presets]
     return Section("recommendation", "Recommendation", blocks)
 
 
