@@ -81,7 +81,7 @@ class Clip:
 
 
 class Clips:
-    """The clips that were looked at last, within ``LIMIT_BYTES`` of disk."""
+    """The clips that were looked at last, within ``LIMIT_BYTES`` of a folder of their own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

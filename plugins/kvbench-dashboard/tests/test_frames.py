@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def cell_of(store: RunStore, label: str) -> str:
 
 
 def ask(folder: Path, cell: str, frame: int, kind: str = "png", run: int = 0) -> Response:
-    route = frame_route(Clips(folder))
+    route = frame_route(Clips(Path(mkdtemp(dir=folder))))
     parts = {"run": run, "cell": cell, "frame": frame, "kind": kind}
     request = Request({"type": "http", "path_params": parts, "headers": []})
     answer: Response = route.endpoint(request)
