@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points, version
 from types import ModuleType
 
 import pluggy
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from kvbench_core import builtin, hookspecs
 from kvbench_core.specs import (
@@ -84,7 +84,9 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Plugins:
         try:
             loaded.append(Plugin(point.name, package, release, _collect(point.load())))
         except (Exception, SystemExit) as error:  # whatever a plugin does, the others go on
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            refused = any(isinstance(arg, Attribute) for arg in error.args)  # by a spec's validator
+            text = error.args[0] if refused else error
+            reason = f"{type(error).__name__}: {text}".splitlines()[0]
             failed.append(Failure(point.name, package, release, reason, traceback.format_exc()))
     return Plugins(tuple(loaded), tuple(failed))
 

@@ -134,7 +134,7 @@ class Registry:
             missing = " and ".join(_not_installed(preset.plugin.package))
             raise PluginError(
                 f"{preset.spec.name} needs the part {error.name!r}, which no plugin provides; "
-                + (f"install {missing}" if missing else "see `kvbench plugins`")
+                + (f"install {missing}" if missing else "see `kvbench list`")
             ) from error
 
     def _named(self, term: Term) -> Term:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from attrs import field, frozen
 from attrs.validators import in_, matches_re
 
+from kvbench_core.errors import PluginError
+
 TARGET = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 PartKind = Literal["codec", "tiering", "retention", "cadence", "reuse"]
 
@@ -34,9 +36,18 @@ class Loadable(Spec):
     target: str = field(validator=matches_re(TARGET))
 
     def load(self) -> Callable[..., Any]:
-        """Import the implementation."""
+        """Import the implementation.
+
+        Raises:
+            PluginError: it cannot be imported; the cause is kept.
+        """
         module, _, attribute = self.target.partition(":")
-        implementation: Callable[..., Any] = getattr(import_module(module), attribute)
+        try:
+            implementation: Callable[..., Any] = getattr(import_module(module), attribute)
+        except (Exception, SystemExit) as error:  # whatever a plugin does on import
+            raise PluginError(
+                f"{self.name} cannot be loaded from {self.target}: {type(error).__name__}: {error}"
+            ) from error
         return implementation
 
 

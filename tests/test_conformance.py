@@ -200,7 +200,11 @@ def test_a_method_that_breaks_the_contract_gives_exit_code_1(cli):
     (subject,) = report["subjects"]
     assert (subject["kind"], subject["name"]) == ("policy", "failing()")
     assert all(failure["clause"].startswith("P") for failure in subject["failed"])
-    assert "ZeroDivisionError: codes" in {failure["message"] for failure in subject["failed"]}
+    messages = [failure["message"] for failure in subject["failed"]]
+    crashed = [text for text in messages if text.startswith("ZeroDivisionError: codes (")]
+    assert re.search(r"toy_methods\.py:\d+\)$", crashed[0])
+    printed = cli("conformance", "failing()").output
+    assert f"and {len(crashed) - 1} more\n    {crashed[0]}\n" in printed
 
 
 @pytest.mark.parametrize(

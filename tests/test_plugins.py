@@ -35,6 +35,12 @@ BROKEN = {
         "from kvbench_core.hookspecs import hookimpl\n@hookimpl\ndef kvbench_parts(): return 3",
         "TypeError",
     ),
+    "validated": (
+        "from kvbench_core.specs import PartSpec\n"
+        "PartSpec(name='a', kind='kodec', summary='x', target='a:b')",
+        "ValueError: 'kind' must be in ('codec', 'tiering', 'retention', 'cadence', 'reuse') "
+        "(got 'kodec')",
+    ),
     "from_the_future": ("KVBENCH_HOOK_API = 99", "written for hook API 99"),
 }
 
@@ -60,6 +66,7 @@ def test_broken_plugin_is_reported_and_others_load(point, name):
     (failure,) = plugins.failed
     assert failure.name == name
     assert reason in failure.reason
+    assert "Attribute(" not in failure.reason
     assert "Traceback" in failure.details
     assert "GOOD" in build_registry(plugins).all(PolicySpec)
 

@@ -16,7 +16,7 @@ from kvbench_core.parts import Recent
 from kvbench_core.plugins import Plugin, Plugins
 from kvbench_core.policy import Cadence, Composition
 from kvbench_core.registry import build_registry
-from kvbench_core.specs import PolicySpec
+from kvbench_core.specs import PartSpec, PolicySpec
 
 PRESETS = tuple(
     PolicySpec(name=name, family=family, summary="for tests", expression=text, tags=tags)
@@ -107,3 +107,17 @@ def test_a_preset_whose_parts_were_skipped_says_where_to_look(monkeypatch):
     plugin = Plugin("mine", "kvbench-mine", "1", (preset,))
     with pytest.raises(PluginError, match="'absent', which no plugin provides; see `kvbench plug"):
         build_registry(Plugins((plugin,), ())).policy("A")
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("no_such_module:x", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("kvbench_core.parts:Recnet", "AttributeError: module 'kvbench_core.parts' has no attr"),
+    ],
+)
+def test_a_part_that_cannot_be_imported_is_one_sentence(target, reason):
+    part = PartSpec(name="mine", kind="tiering", summary="for tests", target=target)
+    registry = build_registry(Plugins((Plugin("mine", "kvbench-mine", "1", (part,)),), ()))
+    with pytest.raises(PluginError, match=f"^mine cannot be loaded from {target}: {reason}"):
+        registry.policy("mine()")

@@ -71,8 +71,9 @@ def _imported(entry: Entry) -> click.Command:
     fault = f"the command {spec.name!r} of {plugin.package} {plugin.version} cannot be used: "
     try:
         command = spec.load()
-    except (Exception, SystemExit) as error:  # whatever a plugin does on import
-        raise PluginError(f"{fault}{type(error).__name__}: {error}") from error
+    except PluginError as error:
+        cause = error.__cause__
+        raise PluginError(f"{fault}{type(cause).__name__}: {cause}") from cause
     if not isinstance(command, click.Command):
         raise PluginError(f"{fault}{spec.target} is no click command")
     return command

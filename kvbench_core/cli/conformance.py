@@ -95,9 +95,13 @@ def _print(subject: object) -> None:
         click.secho(f"{subject.held} checks pass", fg="green" if subject.held else None)
     for reason in subject.not_checked:
         click.echo(f"  {printable(reason)}")
+    tests: dict[str, list[str]] = {}
     for failure in subject.failed:
-        click.echo(f"  {failure.test}")
-        click.echo(f"    {printable(failure.message)}")
+        tests.setdefault(failure.message, []).append(failure.test)
+    for message, failed in tests.items():
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        click.echo(f"  {failed[0]}{more}")
+        click.echo(f"    {printable(message)}")
 
 
 def _conclude(errors: list[str], subjects: int) -> None:

@@ -16,6 +16,7 @@ from attrs import asdict, define, field, frozen
 
 from kvbench_core.conformance.pytest_plugin import KINDS
 
+CLAUSE = re.compile(r"[A-Z]\d+: ")
 NOT_HERE = re.compile(r"cannot be (built|loaded|used) here: .*")
 
 
@@ -121,11 +122,14 @@ class Collector:
 
 
 def _message(report: pytest.CollectReport | pytest.TestReport) -> str:
-    """The sentence of the contract, or else the error in one line."""
+    """The sentence of the contract, or else the error in one line and where it was raised."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else str(report.longrepr)
     line = text.strip().splitlines()[0] if text.strip() else "failed without a word"
-    return str(line.removeprefix("AssertionError: ").removeprefix("Failed: "))
+    line = line.removeprefix("AssertionError: ").removeprefix("Failed: ")
+    if crash is None or CLAUSE.match(line):
+        return str(line)
+    return f"{line} ({'/'.join(Path(crash.path).parts[-2:])}:{crash.lineno})"
 
 
 def check(
