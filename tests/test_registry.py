@@ -105,7 +105,7 @@ def test_a_preset_whose_parts_were_skipped_says_where_to_look(monkeypatch):
     monkeypatch.setattr("kvbench_core.registry.requires", lambda package: ["kvbench-core>=0.1"])
     preset = PolicySpec(name="A", family="A", summary="for tests", expression="absent(bits=2)")
     plugin = Plugin("mine", "kvbench-mine", "1", (preset,))
-    with pytest.raises(PluginError, match="'absent', which no plugin provides; see `kvbench plug"):
+    with pytest.raises(PluginError, match="'absent', which no plugin provides; see `kvbench list"):
         build_registry(Plugins((plugin,), ())).policy("A")
 
 
