@@ -80,6 +80,17 @@ class Registry:
         assert isinstance(entry.spec, kind)
         return entry.spec
 
+    def group(self, kind: type[SpecT], name: str) -> list[str]:
+        """The names of a family, with a tag, or ``all``; none where ``name`` is one itself."""
+        entries = self.all(kind)
+        members = [one for one, entry in entries.items() if name in entry.spec.groups]
+        return [] if name in entries else members
+
+    def names(self, kind: type[SpecT]) -> list[str]:
+        """Every name of the kind and of its groups, for suggestions."""
+        entries = self.all(kind)
+        return [*entries, *{group for entry in entries.values() for group in entry.spec.groups}]
+
     def backend(self, name: str) -> Backend:
         """The backend called ``name``, weights not yet loaded."""
         backend: Backend = _called(self.find(BackendSpec, name))
@@ -154,7 +165,7 @@ class Registry:
 
     def _part(self, name: str) -> PartSpec:
         if (PartSpec, name) not in self.entries:
-            raise UnknownNameError("method", name, [*self.all(PolicySpec), *self.all(PartSpec)])
+            raise UnknownNameError("method", name, [*self.names(PolicySpec), *self.all(PartSpec)])
         return self.find(PartSpec, name)
 
     def _overridden(self, terms: tuple[Term, ...], preset: Term) -> list[Term]:
@@ -194,22 +205,12 @@ class Registry:
         Integrations (``RTN_INT4@reconstruct``) stay attached.
         """
         selected: list[str] = []
-        policies = self.all(PolicySpec)
         for text in names:
             name, plus, more = (piece.strip() for piece in text.partition("+"))
-            group = [] if name in policies else self._group(name)
+            group = self.group(PolicySpec, name)
             extended = (self._with(member, more) for member in group) if plus else group
             selected += extended if group else [text]
         return list(dict.fromkeys(selected))
-
-    def _group(self, name: str) -> list[str]:
-        """The presets of a family, with a tag, or ``all`` of them."""
-        return [
-            entry.spec.name
-            for entry in self.all(PolicySpec).values()
-            if isinstance(entry.spec, PolicySpec)
-            and (name == "all" or name in entry.spec.tags or name == entry.spec.family)
-        ]
 
     def _with(self, method: str, parts: str) -> str:
         present = self.expand(method)

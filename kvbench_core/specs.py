@@ -28,6 +28,11 @@ class Spec:
     name: str = field(validator=matches_re(r"[A-Za-z][\w.-]*"))
     summary: str = field(validator=matches_re(r"[^\n]+"))
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names that stand for this one and others together."""
+        return ("all",)
+
 
 @frozen(kw_only=True)
 class Loadable(Spec):
@@ -74,26 +79,37 @@ class PolicySpec(Spec):
     expression: str
     tags: tuple[str, ...] = ()
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """``all``, the family and the tags."""
+        return "all", self.family, *self.tags
+
 
 @frozen(kw_only=True)
-class BackendSpec(Loadable):
+class MemberSpec(Loadable):
+    """A loadable spec that belongs to a ``family``."""
+
+    family: str
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """``all`` and the family."""
+        return "all", self.family
+
+
+@frozen(kw_only=True)
+class BackendSpec(MemberSpec):
     """A video generator. The target is a function without arguments that returns a ``Backend``."""
 
-    family: str
-
 
 @frozen(kw_only=True)
-class MetricSpec(Loadable):
+class MetricSpec(MemberSpec):
     """A metric. The target is a function without arguments that returns a ``Metric``."""
 
-    family: str
-
 
 @frozen(kw_only=True)
-class SuiteSpec(Loadable):
+class SuiteSpec(MemberSpec):
     """Prompts. The target is a function without arguments that returns a ``Suite``."""
-
-    family: str
 
 
 @frozen(kw_only=True)

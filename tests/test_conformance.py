@@ -18,6 +18,7 @@ from kvbench_core.conformance.backend import BackendConformance
 from kvbench_core.conformance.command import CommandConformance
 from kvbench_core.conformance.metric import MetricConformance
 from kvbench_core.conformance.policy import PolicyConformance
+from kvbench_core.conformance.selection import SPECS, select
 from kvbench_core.conformance.suite import SuiteConformance
 from kvbench_core.parts import Recent
 from kvbench_core.plugins import Plugin, Plugins, load_plugins
@@ -192,6 +193,21 @@ def test_conformance_of_the_toy_plugin(cli):
     ]
 
 
+def test_what_is_checked_is_named_as_elsewhere(toy):
+    registry = build_registry()
+    nothing: dict[str, list[str]] = {kind: [] for kind in SPECS}
+    assert select(registry, ["fidelity"]) == nothing | {"metric": ["psnr", "ssim"]}
+    assert select(registry, ["TOY", "coarse(step=1)"]) == nothing | {
+        "policy": ["COARSE", "COARSE_RECENT", "coarse(step=1)"]
+    }
+    # A name goes before a family of other things.
+    assert select(registry, ["toy"]) == nothing | {"backend": ["toy"]}
+    everything = select(registry, ["all"])
+    assert {kind: set(names) for kind, names in everything.items()} == {
+        kind: set(registry.all(spec)) for kind, spec in SPECS.items()
+    }
+
+
 def test_a_method_that_breaks_the_contract_gives_exit_code_1(cli):
     result = cli("conformance", "failing()", "--json")
     assert result.exit_code == 1, result.output
@@ -212,8 +228,9 @@ def test_a_method_that_breaks_the_contract_gives_exit_code_1(cli):
     [
         (
             ["lihgt"],
-            "no method, generator, metric",
+            "no method, generator, metric, suite or command is called 'lihgt'; did you mean light",
         ),
+        (["fidelty"], "is called 'fidelty'; did you mean fidelity"),
         (["coarse(stp=1)"], "no parameter of coarse is called 'stp'; did you mean step?"),
         (["coarse("], "cannot read 'coarse('"),
     ],

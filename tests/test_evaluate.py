@@ -215,11 +215,26 @@ def test_metrics_that_cannot_run_here_are_named_in_one_line(store, registry, mon
     monkeypatch.setattr(toy_methods.Light, "check_available", unavailable)
     with pytest.raises(KvbenchError, match=r"^light needs light.pth \(4 kB\)$"):
         score(store, registry, "light")
-    result = evaluate(store, registry, None, Notes())
-    (problem,) = [text for text in result.problems if "light" in text]
+    result = evaluate(store, registry, ["toy"], Notes())
+    (problem,) = result.problems
     assert problem.startswith("metrics left out, since weights or packages are missing: light; ")
     assert "`kvbench doctor`" in problem
+    assert evaluate(store, registry, None, Notes()).problems[0] == problem
     assert "error of COARSE" in scores(store)
+    with pytest.raises(KvbenchError, match=r"^light needs light.pth \(4 kB\)$"):
+        evaluate(store, registry, ["toy", "light"], Notes())
+
+
+def test_a_family_of_which_nothing_can_run_is_an_error(store, registry, monkeypatch):
+    import toy_methods
+
+    def unavailable(self: object) -> None:
+        raise MetricUnavailableError("needs weights")
+
+    for metric in (toy_methods.Light, toy_methods.Error):
+        monkeypatch.setattr(metric, "check_available", unavailable)
+    with pytest.raises(KvbenchError, match=r"weights or packages are missing: error, light"):
+        evaluate(store, registry, ["toy"], Notes())
 
 
 def test_a_metric_with_useless_columns_is_left_out(store, registry, monkeypatch):

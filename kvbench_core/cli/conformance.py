@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from importlib.util import find_spec
 
 import click
 
 from kvbench_core.cli.options import split_names
-from kvbench_core.errors import KvbenchError, UnknownNameError, printable
-from kvbench_core.registry import Registry, build_registry
-from kvbench_core.specs import BackendSpec, CommandSpec, MetricSpec, PolicySpec, Spec, SuiteSpec
-
-KINDS: dict[str, type[Spec]] = {
-    "policy": PolicySpec,
-    "backend": BackendSpec,
-    "metric": MetricSpec,
-    "suite": SuiteSpec,
-    "command": CommandSpec,
-}
+from kvbench_core.errors import KvbenchError, printable
+from kvbench_core.registry import build_registry
 
 
 @click.command()
@@ -30,8 +20,8 @@ KINDS: dict[str, type[Spec]] = {
 def conformance(ctx: click.Context, names: tuple[str, ...], device: str, as_json: bool) -> None:
     """Check that methods, generators, metrics, suites and commands keep docs/contract.md.
 
-    A NAME is anything that `kvbench list` shows, a family or tag of methods, or an expression such
-    as "rtn(bits=3)+recent(2)". Without one, everything installed is checked. The exit code is 1 if
+    A NAME is anything that `kvbench list` shows, a family or tag, or an expression such as
+    "rtn(bits=3)+recent(2)". Without one, everything installed is checked. The exit code is 1 if
     anything fails.
     """
     if find_spec("pytest") is None:
@@ -40,8 +30,9 @@ def conformance(ctx: click.Context, names: tuple[str, ...], device: str, as_json
             "pip install 'kvbench-core[conformance]'"
         )
     from kvbench_core.conformance.report import Subject, check
+    from kvbench_core.conformance.selection import select
 
-    chosen = _resolved(build_registry(), split_names(names)) if names else {}
+    chosen = select(build_registry(), split_names(names)) if names else {}
 
     def show(subject: Subject) -> None:
         if not as_json:
@@ -53,34 +44,6 @@ def conformance(ctx: click.Context, names: tuple[str, ...], device: str, as_json
     else:
         _conclude(report.errors, len(report.subjects))
     ctx.exit(0 if report.kept else 1)
-
-
-def _resolved(registry: Registry, names: Iterable[str]) -> dict[str, list[str]]:
-    """What the names mean, by kind; a name that several kinds have means all of them."""
-    chosen: dict[str, list[str]] = {kind: [] for kind in KINDS}
-    for name in names:
-        kinds = [kind for kind, spec in KINDS.items() if name in registry.all(spec)]
-        for kind in kinds:
-            chosen[kind].append(name)
-        if not kinds:
-            chosen["policy"] += _methods(registry, name)
-    return chosen
-
-
-def _methods(registry: Registry, text: str) -> list[str]:
-    """The methods of a family or tag, or the one that an expression stands for."""
-    selected = registry.select([text])
-    if selected == [text]:
-        try:
-            registry.expand(text)
-        except UnknownNameError as error:
-            if error.name != text:
-                raise
-            known = [name for spec in KINDS.values() for name in registry.all(spec)]
-            raise UnknownNameError(
-                "method, generator, metric, suite or command", text, known
-            ) from error
-    return selected
 
 
 def _print(subject: object) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kvbench_core.cli.options import split_names
+from kvbench_core.cli.options import metrics_option
 from kvbench_core.specs import MetricSpec
 
 METRIC_PACKAGE = "kvbench-fidelity"
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--metrics",
-    multiple=True,
-    metavar="NAMES",
-    help="Metrics to compute, separated by commas [default: all that are installed].",
-)
+@metrics_option
 @click.option(
     "--jobs",
     "-j",
@@ -42,7 +37,7 @@ if TYPE_CHECKING:
 def evaluate(
     ctx: click.Context,
     run: Path,
-    metrics: tuple[str, ...],
+    metrics: list[str] | None,
     jobs: int | None,
     quiet: bool,
     as_json: bool,
@@ -57,7 +52,7 @@ def evaluate(
     from kvbench_core.run.store import RunStore
 
     store = RunStore.open(run)
-    result = score(store, build_registry(), split_names(metrics) or None, quiet, jobs)
+    result = score(store, build_registry(), metrics, quiet, jobs)
     show(store, as_json)
     ctx.exit(1 if result.failed else 0)
 

@@ -26,11 +26,21 @@ def split_names(texts: Iterable[str]) -> list[str]:
     return [name for name in names if name]
 
 
+metrics_option = click.option(
+    "--metrics",
+    multiple=True,
+    metavar="NAMES",
+    callback=lambda _ctx, _option, texts: split_names(texts) or None,
+    help="Metrics to compute, separated by commas: names (ssim), families (fidelity), or all "
+    "[default: all that can run here].",
+)
+
+
 def given_options(ctx: click.Context) -> dict[str, str]:
     """The options that the user set, in the user's words; the rest are defaults."""
     source = click.core.ParameterSource.DEFAULT
     return {
-        name: storable(",".join(value) if isinstance(value, tuple) else str(value))
+        name: storable(",".join(value) if isinstance(value, tuple | list) else str(value))
         for name, value in ctx.params.items()
         if ctx.get_parameter_source(name) not in (source, None)
     }

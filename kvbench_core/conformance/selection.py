@@ -1,10 +1,12 @@
-"""Which registered things a conformance class covers."""
+"""Which registered things are checked: what a class covers, and what a user names."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from inspect import Parameter, signature
 
 from kvbench_core.conformance.base import SHIPPED
+from kvbench_core.errors import UnknownNameError
 from kvbench_core.naming import parse
 from kvbench_core.registry import Entry, Registry, build_registry
 from kvbench_core.specs import (
@@ -35,6 +37,40 @@ def registered(kind: str, package: str | None = None) -> list[str]:
     registry = build_registry()
     names = [name for name, entry in registry.all(SPECS[kind]).items() if _from(entry, package)]
     return names + _unused_parts(registry, package) if kind == "policy" else names
+
+
+def select(registry: Registry, texts: Iterable[str]) -> dict[str, list[str]]:
+    """What a user's words mean, by kind: names, families and tags, or expressions of methods.
+
+    A word that several kinds have means all of them.
+
+    Raises:
+        KvbenchError: a word means nothing.
+    """
+    chosen: dict[str, list[str]] = {kind: [] for kind in SPECS}
+    for text in texts:
+        named = {kind: [text] for kind, spec in SPECS.items() if text in registry.all(spec)}
+        grouped = {kind: registry.group(spec, text) for kind, spec in SPECS.items()}
+        found = named or grouped
+        if not any(found.values()):
+            found = {"policy": _expressions(registry, text)}
+        for kind, names in found.items():
+            chosen[kind] += names
+    return chosen
+
+
+def _expressions(registry: Registry, text: str) -> list[str]:
+    """The methods that an expression stands for."""
+    try:
+        selected = registry.select([text])
+        registry.expand(selected[0])
+    except UnknownNameError as error:
+        if error.name != text:
+            raise
+        known = [name for spec in SPECS.values() for name in registry.names(spec)]
+        kinds = "method, generator, metric, suite or command"
+        raise UnknownNameError(kinds, text, known) from error
+    return selected
 
 
 def _from(entry: Entry, package: str | None) -> bool:

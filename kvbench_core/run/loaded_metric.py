@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from attrs import asdict, frozen
 
 from kvbench_core.drift import Curve, Prefix, prefix_lengths
-from kvbench_core.errors import KvbenchError, MetricUnavailableError
+from kvbench_core.errors import KvbenchError, MetricUnavailableError, UnknownNameError
 from kvbench_core.metric import Metric, Scores, Video
 from kvbench_core.registry import Registry
 from kvbench_core.run.records import ColumnRecord
@@ -104,29 +104,47 @@ class LoadedMetric:
 
 
 def load_metrics(
-    registry: Registry, names: Iterable[str] | None
+    registry: Registry, texts: Iterable[str] | None
 ) -> tuple[list[LoadedMetric], list[str]]:
-    """The metrics called ``names``, or all that are installed; what cannot be used, and why.
+    """The metrics that names and families stand for, or all; what cannot be used, and why.
 
     Raises:
-        KvbenchError: a metric that was named is unknown, or cannot be used here.
+        KvbenchError: one that was named itself is unknown or cannot be used here, or none can.
     """
-    if names is not None:
-        return [_load(registry, name) for name in dict.fromkeys(names)], []
     metrics, unavailable, problems = [], [], []
-    for name in registry.all(MetricSpec):
+    for name, itself in _wanted(registry, texts).items():
         try:
             metrics.append(_load(registry, name))
-        except MetricUnavailableError:
-            unavailable.append(name)
-        except KvbenchError as error:  # one broken metric must not cost the others
-            problems.append(f"metric {name} is left out: {error}")
+        except KvbenchError as error:
+            if itself:
+                raise
+            if isinstance(error, MetricUnavailableError):
+                unavailable.append(name)
+            else:  # one broken metric must not cost the others
+                problems.append(f"metric {name} is left out: {error}")
     if unavailable:
         problems.append(
             f"metrics left out, since weights or packages are missing: {', '.join(unavailable)}; "
             "`kvbench doctor` says which, and how to get them"
         )
+    if texts is not None and not metrics:
+        raise KvbenchError("; ".join(problems) or "name at least one metric")
     return metrics, problems
+
+
+def _wanted(registry: Registry, texts: Iterable[str] | None) -> dict[str, bool]:
+    """Metrics by name, with whether each was named itself, not only a group of it."""
+    known = registry.all(MetricSpec)
+    if texts is None:
+        return dict.fromkeys(known, False)
+    wanted: dict[str, bool] = {}
+    for text in texts:
+        members = registry.group(MetricSpec, text)
+        if known and not members and text not in known:
+            raise UnknownNameError("metric", text, registry.names(MetricSpec))
+        for name in members or [text]:
+            wanted[name] = wanted.get(name, False) or not members
+    return wanted
 
 
 def _load(registry: Registry, name: str) -> LoadedMetric:
