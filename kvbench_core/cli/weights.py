@@ -84,8 +84,9 @@ def _row(file: WeightFile) -> dict[str, Any]:
 def fetch(backend: str, folder: Path | None) -> None:
     """Download the weights of BACKEND, as far as they are not there.
 
-    An interrupted download goes on where it stopped; every large file's SHA-256 is compared with
-    the one that the Hub states. The weights have licences of their own, which are shown.
+    Files that are whole are kept when it is stopped and started again. Every large file's SHA-256
+    is compared with the one that the Hub states. The weights have licences of their own, which are
+    shown.
     """
     build_registry().backend(backend).fetch_weights(folder, click.echo)
     click.echo("complete")

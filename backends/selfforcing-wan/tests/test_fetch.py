@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +76,20 @@ def test_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert "is this machine online?" in result.output
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_no_more_is_not_the_networks_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(hub, "hf_hub_download", full)
+    result = CliRunner().invoke(main, ["weights", "fetch", "wan-1.3b", "--to", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"{os.strerror(number)}; choose another folder with --to" in result.output
+    assert "online" not in result.output
+
+
 def test_what_is_built_in_cannot_be_fetched() -> None:
     result = CliRunner().invoke(main, ["weights", "fetch", "tiny"])
     assert result.exit_code == 2
@@ -95,6 +111,9 @@ def test_the_variable_names_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("KVBENCH_WEIGHTS", str(tmp_path))
     found = [file.path for file in wan_1_3b().weight_files() if file.path]
     assert found == [tmp_path / "self_forcing_dmd.pt"]
+    monkeypatch.setenv("KVBENCH_WEIGHTS", str(tmp_path / "gone"))
+    with pytest.raises(BackendError, match=r"gone; \$KVBENCH_WEIGHTS is a folder"):
+        wan_1_3b().weight_files()
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from kvbench_core.errors import BackendError
@@ -131,7 +133,9 @@ def test_a_truncated_file_is_said_to_be_incomplete(
         transformer_weights(path, "generator_ema")
 
 
-@pytest.mark.parametrize("content", [b"<html>Not found</html>", b"PK", b"\x80\x02"])
+@pytest.mark.parametrize(
+    "content", [b"<html>Not found</html>", b"PK", b"\x80\x02", b"html\n", b"(lp0\n."]
+)
 def test_what_is_no_checkpoint_is_said_to_be_damaged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "page.pt"
     path.write_bytes(content)
@@ -142,6 +146,15 @@ def test_what_is_no_checkpoint_is_said_to_be_damaged(tmp_path: Path, content: by
 def test_files_of_old_versions_load(plain: Names, tmp_path: Path) -> None:
     torch.save(plain, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     assert open_file(tmp_path / "old.pt").keys() == plain.keys()
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any.pt"
+    path.write_bytes(content)
+    with pytest.raises(BackendError, match=r"any\.pt"):
+        open_file(path)
 
 
 class Attack:

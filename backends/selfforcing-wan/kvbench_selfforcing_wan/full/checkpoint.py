@@ -6,7 +6,6 @@ refused in a second and before the device is touched.
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 from zipfile import is_zipfile
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -38,7 +36,7 @@ def open_file(path: Path) -> dict[str, Any]:
         data = torch.load(path, map_location="cpu", mmap=mapped, weights_only=True)
     except OSError as error:
         raise BackendError(f"cannot read {path}: {error.strerror or error}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError, ValueError) as error:
+    except Exception as error:  # what is no checkpoint makes the unpickler raise anything
         if re.search("global|reduce|instantiate", str(error), re.IGNORECASE):  # it names code
             raise BackendError(
                 f"{path} holds more than tensors and is not loaded: that could run code in it"

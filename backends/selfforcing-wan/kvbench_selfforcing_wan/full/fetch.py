@@ -1,7 +1,8 @@
-"""Downloads from the Hugging Face Hub: progress and resuming are the library's, digests ours."""
+"""Downloads from the Hugging Face Hub: progress and retries are the library's, digests ours."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from kvbench_core.errors import BackendError
 from kvbench_selfforcing_wan.full.extra import require
 from kvbench_selfforcing_wan.presets import HubFile
 
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -54,5 +56,7 @@ def verify(path: Path, expected: str | None) -> None:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in DISK:
+        return f"{error.strerror}; choose another folder with --to"
     text = " ".join(str(error).split())
     return f"{text[:200]} (is this machine online?)"

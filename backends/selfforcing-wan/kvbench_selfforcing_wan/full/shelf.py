@@ -35,9 +35,10 @@ class Shelf:
         folders = () if not named else (Path(named).expanduser(),)
         for folder in folders:
             if not folder.is_dir():
+                rule = "auto, synthetic or a folder" if choice else "a folder, where it is set"
                 raise BackendError(
                     f"there is no folder of weights {folder}; "
-                    "--weights is auto, synthetic or a folder"
+                    f"{'--weights' if choice else f'${VARIABLE}'} is {rule}"
                 )
         return cls(folders, use_cache=choice is None)
 
@@ -78,9 +79,10 @@ class Shelf:
             BackendError: naming what is missing, where it was looked for and how to get it.
         """
         if missing := self.missing(files):
+            into = "" if self.use_cache else f" --to {self.places()}"
             raise BackendError(
                 f"{name} needs {sizes(missing)}, not found in {self.places()}; get them with "
-                f"`kvbench weights fetch {name}`, or use --weights synthetic"
+                f"`kvbench weights fetch {name}{into}`, or use --weights synthetic"
             )
 
     def _replaced(self, file: HubFile) -> bool:
