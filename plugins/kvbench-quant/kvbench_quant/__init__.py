@@ -17,6 +17,7 @@ from kvbench_quant.residual import Residual, ResidualPlanes
 from kvbench_quant.slabs import slabs
 from kvbench_quant.sparse import SparsePlanes
 from kvbench_quant.symmetric import WIDTHS, Symmetric, SymmetricPlanes
+from kvbench_quant.uniform import UniformCodec
 
 __all__ = [
     "CONTAINERS",
@@ -39,6 +40,7 @@ __all__ = [
     "Symmetric",
     "SymmetricPlanes",
     "Uniform",
+    "UniformCodec",
     "ZeroPointAffine",
     "asymmetric",
     "check_head_dim",

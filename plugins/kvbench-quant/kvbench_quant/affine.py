@@ -11,9 +11,9 @@ from torch import Tensor
 
 from kvbench_core.cache import ErrorBound, Planes
 from kvbench_quant.fused import Levels, Origin, Uniform
-from kvbench_quant.grouped import GroupedCodec
 from kvbench_quant.packing import store, unpack
 from kvbench_quant.symmetric import LARGEST_SCALE, quotient, scale_limits
+from kvbench_quant.uniform import UniformCodec
 
 LARGEST = LARGEST_SCALE  # so that minimum + qmax * scale is finite in fp16 too
 
@@ -32,7 +32,7 @@ class AffinePlanes(Planes):
 
 
 @frozen
-class Affine(GroupedCodec):
+class Affine(UniformCodec):
     """Round to nearest on ``2^bits`` levels from the smallest value to the largest.
 
     ``per="channel"`` takes ``group_tokens`` tokens of one head and channel together,
@@ -96,7 +96,7 @@ class Affine(GroupedCodec):
         assert levels.origin is not None
         return AffinePlanes(levels.codes, levels.step, levels.origin)
 
-    def terms(self, planes: Planes, uniform: Uniform) -> Levels:
+    def term(self, planes: Planes, uniform: Uniform) -> Levels:
         assert isinstance(planes, AffinePlanes)
         return Levels(uniform, planes.codes, planes.scale, planes.offset)
 

@@ -116,7 +116,7 @@ class FusedCodec(TensorCodec):
         """:meth:`decode` in torch, on any device; the same numbers up to float32 rounding."""
 
     def decode(self, planes: Planes, out: Tensor) -> None:
-        levels = self.levels(planes) if out.is_cuda else None
+        levels = self.levels(planes)
         if levels is None or not levels.decode(out):
             self.decode_plainly(planes, out)
 
@@ -128,13 +128,15 @@ def levels_of(codec: TensorCodec, planes: Planes) -> Sum | None:
 
 def in_lines(x: Tensor) -> bool:
     """Whether kernels can read and write ``x``: a token's heads lie side by side there."""
-    fits = x.is_cuda and x.dtype in DTYPES and x.stride()[2:] == (x.shape[3], 1)
+    fits = x.dtype in DTYPES and x.stride()[2:] == (x.shape[3], 1)
     return fits and kernels_run(x.device)
 
 
 @cache
 def kernels_run(device: torch.device) -> bool:
-    """Whether Triton's kernels run on a CUDA device; warns once if they do not."""
+    """Whether Triton's kernels run there; warns once if a CUDA device does not run them."""
+    if device.type != "cuda":
+        return False
     obstacle = triton_obstacle(device)
     if obstacle is not None:
         warnings.warn(

@@ -9,38 +9,16 @@ import torch
 from attrs import Attribute
 from torch import Tensor
 
-from kvbench_core.cache import Planes
+from kvbench_core.cache import Planes, TensorCodec
 from kvbench_core.errors import ParameterError
-from kvbench_quant.fused import FusedCodec, Levels, Sum, Uniform, encode
 
 
-class GroupedCodec(FusedCodec):
+class GroupedCodec(TensorCodec):
     """A codec that sees ``[batch, group, token, head, dim]``: every group full.
 
     The base cuts the tokens into groups of ``group_tokens``, fills the last one by repeating its
-    last token, which widens no range, and decodes straight into the caller's buffer. On CUDA it
-    leaves codecs with :attr:`uniform` levels to kernels.
+    last token, which widens no range, and decodes straight into the caller's buffer.
     """
-
-    @property
-    @abstractmethod
-    def uniform(self) -> Uniform | None:
-        """What levels the elements have; ``None`` if codes are not packed."""
-
-    @abstractmethod
-    def limits(self, dtype: torch.dtype) -> tuple[float, float] | None:
-        """:func:`~kvbench_quant.fused.encode`'s limits for input of ``dtype``.
-
-        ``None`` if the kernel's formula is not that of :meth:`encode_groups`.
-        """
-
-    @abstractmethod
-    def planes(self, levels: Levels) -> Planes:
-        """The planes of such elements; undone by :meth:`terms`."""
-
-    @abstractmethod
-    def terms(self, planes: Planes, uniform: Uniform) -> Levels:
-        """``planes`` as the kernels see them."""
 
     @abstractmethod
     def encode_groups(self, groups: Tensor) -> Planes:
@@ -50,25 +28,12 @@ class GroupedCodec(FusedCodec):
     def decode_groups(self, planes: Planes, out: Tensor) -> None:
         """Write all groups of ``planes`` into ``out``, ``[batch, group, token, head, dim]``."""
 
-    def levels(self, planes: Planes) -> Sum | None:
-        uniform = self.uniform
-        return None if uniform is None else Sum((self.terms(planes, uniform),))
-
     def encode(self, x: Tensor) -> Planes:
-        uniform, limits = self.uniform, self.limits(x.dtype)
-        if x.is_cuda and uniform is not None and limits is not None:
-            levels = encode(uniform, x, limits)
-            if levels is not None:
-                return self.planes(levels)
-        return self.encode_plainly(x)
-
-    def encode_plainly(self, x: Tensor) -> Planes:
-        """:meth:`encode` in torch, on any device; the same planes, bit by bit."""
         missing = -x.shape[1] % self.group_tokens
         filled = torch.cat([x, x[:, -1:].expand(-1, missing, -1, -1)], dim=1) if missing else x
         return self.encode_groups(_by_group(filled, self.group_tokens))
 
-    def decode_plainly(self, planes: Planes, out: Tensor) -> None:
+    def decode(self, planes: Planes, out: Tensor) -> None:
         full, rest = divmod(out.shape[1], self.group_tokens)
         if full:
             whole = out[:, : full * self.group_tokens]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from kvbench_core.cache import ErrorBound, Planes
 from kvbench_quant.fused import Levels, Uniform
-from kvbench_quant.grouped import GroupedCodec
 from kvbench_quant.packing import store, unpack
+from kvbench_quant.uniform import UniformCodec
 
 WIDTHS = (2, 3, 4, 8)
 """Bits per code that methods offer."""
@@ -46,7 +46,7 @@ class SymmetricPlanes(Planes):
 
 
 @frozen
-class Symmetric(GroupedCodec):
+class Symmetric(UniformCodec):
     """Round to nearest on ``2 qmax + 1`` levels around zero, ``qmax = 2^(bits-1) - 1``.
 
     For each group of ``group_tokens`` tokens, head and channel::
@@ -95,7 +95,7 @@ class Symmetric(GroupedCodec):
     def planes(self, levels: Levels) -> SymmetricPlanes:
         return SymmetricPlanes(levels.codes, levels.step.squeeze(2))
 
-    def terms(self, planes: Planes, uniform: Uniform) -> Levels:
+    def term(self, planes: Planes, uniform: Uniform) -> Levels:
         assert isinstance(planes, SymmetricPlanes)
         return Levels(uniform, planes.codes, planes.scale)
 

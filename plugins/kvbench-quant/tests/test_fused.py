@@ -17,8 +17,9 @@ from kvbench_quant import (
     Rotated,
     Symmetric,
     ZeroPointAffine,
+    fused,
 )
-from kvbench_quant.fused import GROUPS, Levels, kernels_run, triton_obstacle
+from kvbench_quant.fused import GROUPS, Levels, triton_obstacle
 from kvbench_quant.hadamard import hadamard_plainly
 from kvbench_quant.sparse import scatter_plainly_
 
@@ -125,6 +126,20 @@ def interpreted():
         assert torch.equal(fast, plain), dim
     fast, plain = scattered_twice("cpu")
     assert torch.equal(fast, plain)
+    for codec in [*ENCODED, *ROTATED, Outliers(CODECS[-1], 3.0)]:
+        whole_codec(codec)
+
+
+def whole_codec(codec):
+    """What a codec does by itself, once with kernels and once without."""
+    x = torch.randn((1, 70, 2, 32), generator=torch.Generator().manual_seed(0))
+    results = []
+    for run in (True, False):
+        fused.kernels_run = lambda device, run=run: run
+        planes, out = codec.encode(x), torch.empty_like(x)
+        codec.decode(planes, out)
+        results.append([*planes.tensors(), out])
+    assert all(map(torch.equal, *results)), codec
 
 
 def test_kernels_equal_torch_in_the_interpreter():
@@ -204,8 +219,8 @@ def test_cpu_has_no_triton():
 
 
 def test_doing_without_kernels_is_said():
-    with pytest.warns(RuntimeWarning, match="run on cpu without Triton's kernels"):
-        assert not kernels_run(torch.device("cpu"))
+    with pytest.warns(RuntimeWarning, match="run on cuda:99 without Triton's kernels"):
+        assert not fused.kernels_run(torch.device("cuda", 99))
 
 
 if __name__ == "__main__":
