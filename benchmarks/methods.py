@@ -8,11 +8,11 @@ import click
 
 from kvbench_core.cli.options import split_names
 from kvbench_core.errors import KvbenchError
+from kvbench_core.families import Families
 from kvbench_core.integration import integrate
 from kvbench_core.naming import split_integration
 from kvbench_core.policy import Policy
 from kvbench_core.registry import Registry
-from kvbench_core.specs import PolicySpec
 
 methods_option = click.option(
     "--methods",
@@ -46,7 +46,7 @@ def usable(registry: Registry, names: Iterable[str]) -> dict[str, Policy]:
 
 
 def family_of(registry: Registry, name: str) -> str:
-    """The family of a preset, whatever its parameters here; of other expressions none."""
-    preset = name.partition("@")[0].partition("(")[0]
-    specs = registry.all(PolicySpec)
-    return registry.find(PolicySpec, preset).family if preset in specs else ""
+    """The family of a method, whatever its parameters and what is added; empty if it has none."""
+    method, _ = split_integration(name)
+    expression = "+".join(map(str, registry.expand(method)))
+    return Families.of(registry).family(method, expression)

@@ -19,6 +19,7 @@ from benchmarks import (  # noqa: E402
     defects,
     errors,
     full_size_page,
+    methods,
     metrics,
     pages,
     ratios,
@@ -80,6 +81,20 @@ def test_published_values():
 
 def test_every_study_method_is_published():
     assert set(build_registry().select(("study",))) <= set(method_figures("moviegen"))
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("RTN_INT4", "RTN"),
+        ("RTN_INT4+window()", "RTN"),
+        ("KIVI_INT2(zero_point='clamped')@reconstruct", "KIVI"),
+        ("rtn(bits=3)+recent(2)", "RTN"),
+        ("bf16()+recent(2)", ""),
+    ],
+)
+def test_the_family_of_a_method(name, family):
+    assert methods.family_of(build_registry(), name) == family
 
 
 # Statistics

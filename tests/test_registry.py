@@ -12,6 +12,7 @@ from kvbench_core.errors import (
     PluginError,
     UnknownNameError,
 )
+from kvbench_core.families import Families
 from kvbench_core.parts import Recent
 from kvbench_core.plugins import Plugin, Plugins
 from kvbench_core.policy import Cadence, Composition
@@ -80,6 +81,22 @@ def test_selection_by_name_family_tag_and_expression(registry):
     assert registry.select(["study"]) == ["BF16", "RECENT3"]
     assert registry.select(["all"]) == ["BF16", "BF16_WINDOW", "RECENT3", "RECENT3_REFRESH"]
     assert registry.select(["BF16", "bf16()+recent(1)", "BF16"]) == ["BF16", "bf16()+recent(1)"]
+
+
+@pytest.mark.parametrize(
+    ("label", "expression", "family"),
+    [
+        ("RECENT3", "anything", "RECENT"),
+        ("RECENT3(blocks=5)", "bf16()+recent(blocks=5)", "RECENT"),
+        ("RECENT3+window()", "bf16()+recent(blocks=3)+window()", "RECENT"),
+        ("mine", "recent(blocks=9)+bf16()", "RECENT"),
+        ("mine", "bf16()+window()", "BF16"),
+        ("mine", "recent(blocks=9)", ""),
+        ("mine", "no expression", ""),
+    ],
+)
+def test_the_family_is_that_of_the_preset_or_of_the_parts(registry, label, expression, family):
+    assert Families.of(registry).family(label, expression) == family
 
 
 def test_a_part_is_added_to_those_of_a_group_that_lack_it(registry):

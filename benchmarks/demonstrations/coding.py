@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.containers import besides_cache, peaks
+from benchmarks.containers import peaks
 from benchmarks.pages import Row, code, table
 from benchmarks.rollouts import correlated, gaussian, relative_error
 from kvbench_core.cache import TensorCodec, held_bytes
 from kvbench_core.policy import Composition
-from kvbench_core.published import GIB, method_figures
+from kvbench_core.published import GIB
 from kvbench_core.registry import Registry
 
 TOKENS = 2048
@@ -38,15 +38,14 @@ def _draw(seed: int = 0) -> tuple[tuple[int, ...], torch.Generator]:
 
 def d1(registry: Registry) -> str:
     """Codes in containers explain the published peaks."""
-    published = method_figures("moviegen")
     rows = [
         {
-            "method": code(name),
-            "published peak GiB": f"{published[name].peak_vram_bytes / GIB:.4f}",
-            "with containers": f"{(wide.stored_bytes + besides_cache()) / GIB:.4f}",
-            "packed": f"{(packed.stored_bytes + besides_cache()) / GIB:.4f}",
+            "method": code(peak.method),
+            "published peak GiB": f"{peak.published_bytes / GIB:.4f}",
+            "with containers": f"{peak.model_bytes / GIB:.4f}",
+            "packed": f"{peak.packed_peak_bytes / GIB:.4f}",
         }
-        for name, (packed, wide) in peaks(registry).items()
+        for peak in peaks(registry)
     ]
     return table(rows)
 

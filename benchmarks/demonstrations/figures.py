@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.containers import BACKEND, FRAMES, UNEXPLAINED, besides_cache, peaks
+from benchmarks.containers import UNEXPLAINED, peaks
 from benchmarks.pages import code, table
 from benchmarks.stats import pearson
 from kvbench_core.budget import footprint
 from kvbench_core.published import BENCHMARKS, GIB, drift_curve, method_figures, trace_peaks
 from kvbench_core.registry import Registry
+from kvbench_report.peaks import BACKEND, FRAMES
 
 VIDEO_BYTES = 165 * 3 * 480 * 832 * 4  # fp32
 LATENT_BYTES = 42 * 16 * 60 * 104 * 2  # bf16
@@ -115,14 +116,12 @@ def d20(registry: Registry) -> str:
     figures = method_figures("moviegen")
     rows = [
         {
-            "method": code(name),
-            "8-bit codes and all else GiB": f"{(wide.stored_bytes + besides_cache()) / GIB:.3f}",
-            "published peak": f"{figures[name].peak_vram_bytes / GIB:.3f}",
-            "unexplained": (
-                f"{(figures[name].peak_vram_bytes - wide.stored_bytes - besides_cache()) / GIB:.2f}"
-            ),
+            "method": code(peak.method),
+            "8-bit codes and all else GiB": f"{peak.model_bytes / GIB:.3f}",
+            "published peak": f"{peak.published_bytes / GIB:.3f}",
+            "unexplained": f"{peak.difference_bytes / GIB:.2f}",
         }
-        for name, (_, wide) in peaks(registry, UNEXPLAINED).items()
+        for peak in peaks(registry, UNEXPLAINED)
     ]
     runtimes = ", ".join(
         f"`{name}` {figures[name].runtime_s:.1f} s"
