@@ -6,15 +6,10 @@ encoded each once more with loss; nothing is encoded again here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from statistics import fmean, linear_regression
-from typing import TYPE_CHECKING
 
 from attrs import Attribute, field, frozen
-
-if TYPE_CHECKING:  # reading a curve must not import numpy
-    from kvbench_core.metric import Frame, Video
 
 STEP_FRAMES = 50
 """The published study's step between prefixes."""
@@ -79,22 +74,3 @@ class Curve:
             if score is not None
         ]
         return linear_regression(*zip(*points, strict=True)).slope if len(points) > 1 else None
-
-
-@frozen
-class Prefix:
-    """The first ``length`` frames of a video, as a video."""
-
-    video: Video
-    length: int
-
-    @property
-    def fps(self) -> float:
-        """The video's own."""
-        return self.video.fps
-
-    def __iter__(self) -> Iterator[Frame]:
-        return islice(self.video, self.length)
-
-    def __len__(self) -> int:
-        return self.length

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import ClassVar, Literal, Protocol, final
 
 import numpy as np
@@ -29,6 +30,25 @@ class Video(Protocol):
 
     def __len__(self) -> int:
         """The number of frames."""
+
+
+@frozen
+class Prefix:
+    """The first ``length`` frames of a video, as a video."""
+
+    video: Video
+    length: int
+
+    @property
+    def fps(self) -> float:
+        """The video's own."""
+        return self.video.fps
+
+    def __iter__(self) -> Iterator[Frame]:
+        return islice(self.video, self.length)
+
+    def __len__(self) -> int:
+        return self.length
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from toy_runs import Notes, plan, run
 
-from kvbench_core.drift import Curve, Prefix, prefix_lengths
+from kvbench_core.drift import Curve, prefix_lengths
+from kvbench_core.metric import Prefix
 from kvbench_core.registry import build_registry
 from kvbench_core.run.evaluate import evaluate
 from kvbench_core.run.export import export_table

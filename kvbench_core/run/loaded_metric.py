@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from attrs import asdict, frozen
 
-from kvbench_core.drift import Curve, Prefix, prefix_lengths
+from kvbench_core.drift import Curve, prefix_lengths
 from kvbench_core.errors import KvbenchError, MetricUnavailableError, UnknownNameError
-from kvbench_core.metric import Metric, Scores, Video
+from kvbench_core.metric import Metric, Prefix, Scores, Video
 from kvbench_core.registry import Registry
 from kvbench_core.run.records import ColumnRecord
 from kvbench_core.run.serial import LARGEST_NUMBER
