@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kvbench_dashboard.view import choose
+from kvbench_dashboard.headline import show_headline
 
 PAGES = {
     "overview": "Overview",
@@ -20,11 +20,22 @@ PAGES = {
 
 STYLE = ".stMainBlockContainer { padding: 4.5rem 3rem 3rem }"
 
-st.set_page_config(page_title="kvbench", layout="wide")
-st.html(f"<style>{STYLE}</style>")
-choose()
-pages = [
-    st.Page(f"tabs/{name}.py", title=title, url_path=name, default=name == next(iter(PAGES)))
-    for name, title in PAGES.items()
-]
-st.navigation(pages, position="top").run()
+
+def show() -> None:
+    """Headline of the first page, sidebar, the chosen page."""
+    st.set_page_config(page_title="kvbench", layout="wide")
+    st.html(f"<style>{STYLE}</style>")
+    first, *others = (
+        st.Page(f"tabs/{name}.py", title=title, url_path=name, default=name == next(iter(PAGES)))
+        for name, title in PAGES.items()
+    )
+    page = st.navigation([first, *others], position="top")
+    if page == first:
+        show_headline()
+    from kvbench_dashboard.view import choose  # pandas and all: the headline can be read meanwhile
+
+    choose()
+    page.run()
+
+
+show()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "KVBENCH_DASHBOARD_RUNS"
+RUNS_KEY = "runs"
+"""Of the choice among several, in a session's state."""
 
 
 def remember(runs: Sequence[Path]) -> None:
@@ -18,3 +22,15 @@ def remember(runs: Sequence[Path]) -> None:
 def opened_runs() -> list[Path]:
     """The run directories, in the order of the command line."""
     return [Path(run) for run in json.loads(os.environ[VARIABLE])]
+
+
+def runs_by_name() -> dict[str, Path]:
+    """The same by their folders' names, with as much of the way there as tells them apart."""
+    roots = opened_runs()
+    short = Counter(root.name for root in roots)
+    return {root.name if short[root.name] == 1 else str(root): root for root in roots}
+
+
+def chosen_runs(state: Mapping[Any, Any]) -> list[str]:
+    """The names of those that a session looks at, at first the first one."""
+    return list(state.get(RUNS_KEY) or []) or list(runs_by_name())[:1]

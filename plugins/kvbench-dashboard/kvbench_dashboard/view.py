@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from attrs import frozen
 
 from kvbench_core.errors import KvbenchError
 from kvbench_dashboard.data import Run, read_run
-from kvbench_dashboard.opened import opened_runs
+from kvbench_dashboard.opened import RUNS_KEY, chosen_runs, runs_by_name
 from kvbench_dashboard.results import FIGURE_OF, columns_of, results_of
 from kvbench_dashboard.table import fingerprint
 from kvbench_dashboard.text import plain
@@ -108,7 +107,7 @@ def spread(cells: pd.DataFrame, count: int) -> list[str]:
 def choose() -> None:
     """Draw the sidebar and remember what was chosen."""
     with st.sidebar:
-        runs = _choose_runs(opened_runs())
+        runs = _choose_runs(runs_by_name())
         st.session_state[KEY] = _choose_cells(runs)
         for run in runs:
             _note(run)
@@ -116,31 +115,23 @@ def choose() -> None:
 
 def read_first() -> None:
     """Read the run that is shown at first, before anybody looks."""
-    roots = opened_runs()
+    name, root = next(iter(runs_by_name().items()))
     with suppress(KvbenchError):  # the page says it
-        _load(roots[0], _names(roots)[0], 0, fingerprint(roots[0]))
+        _load(root, name, 0, fingerprint(root))
 
 
-def _choose_runs(roots: list[Path]) -> tuple[Run, ...]:
-    names = _names(roots)
-    chosen = names[:1]
+def _choose_runs(opened: Mapping[str, Path]) -> tuple[Run, ...]:
+    names = list(opened)
     if len(names) > 1:
-        chosen = st.multiselect("Runs", names, chosen, help="Several are compared.") or chosen
+        st.multiselect("Runs", names, names[:1], help="Several are compared.", key=RUNS_KEY)
     runs = []
-    for name in chosen:
-        place = names.index(name)
+    for name in chosen_runs(st.session_state):
         try:
-            runs.append(_current_run(roots[place], name, place))
+            runs.append(_current_run(opened[name], name, names.index(name)))
         except KvbenchError as error:
             st.error(plain(str(error)))
             st.stop()
     return tuple(runs)
-
-
-def _names(roots: list[Path]) -> list[str]:
-    """The folders' names, with as much of the way there as tells them apart."""
-    short = Counter(root.name for root in roots)
-    return [root.name if short[root.name] == 1 else str(root) for root in roots]
 
 
 def _current_run(root: Path, name: str, place: int) -> Run:

@@ -61,8 +61,17 @@ def test_plain_text_has_no_markdown(text: str, shown: str):
     assert plain(text) == shown
 
 
-def test_the_server_and_its_first_page_import_nothing_that_they_do_not_need():
-    modules = ("server", "view", "points", "recommendation")
+PAGE = ("view", "points", "recommendation")
+
+
+@pytest.mark.parametrize(
+    ("modules", "late"),
+    [
+        (("server", "headline"), {"torch", "altair", "av", "PIL", "pandas", "pyarrow", "numpy"}),
+        (("server", "headline", *PAGE), {"torch", "altair", "matplotlib", "av", "PIL"}),
+    ],
+)
+def test_what_is_needed_later_is_imported_later(modules: tuple[str, ...], late: set[str]):
     code = "import sys; " + "; ".join(f"import kvbench_dashboard.{name}" for name in modules)
-    code += "; print({'torch', 'altair', 'matplotlib', 'av', 'PIL'} & set(sys.modules))"
+    code += f"; print({late} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -53,6 +53,12 @@ def test_every_tab_opens(run: Path):
     every_tab(run)
 
 
+def test_the_first_page_says_what_the_run_compares(run: Path):
+    app = opened(run)
+    assert app.markdown[0].value == "## mine: 4 methods, 3 prompts"
+    assert not at(app, "data").main.markdown
+
+
 def test_filters_change_the_tables(run: Path):
     app = at(opened(run), "data")
     assert len(app.dataframe[0].value) == 4 * 3

@@ -1,4 +1,4 @@
-"""What the run says: headline figures, recommendations, every method in one table."""
+"""What the run says: recommendations, every method in one table, a map."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ ROW_HEIGHT, ROWS_SHOWN = 35, 21
 
 
 def show(view: View) -> None:
-    """Headline, cards, table, one chart."""
-    _headline(view)
+    """What failed, cards, table, one chart."""
+    failed = (view.cells["status"] == "failed").sum()
+    if failed:
+        st.warning(f"{failed} of {len(view.cells)} cells failed; Provenance says why.")
     if view.made.empty:
         st.info("No cell has figures yet.")
         return
@@ -30,13 +32,6 @@ def show(view: View) -> None:
     )
     st.subheader("Map")
     choose_scatter(view, key="overview")
-
-
-def _headline(view: View) -> None:
-    cells = view.cells
-    made, failed = ((cells["status"] == status).sum() for status in ("ok", "failed"))
-    line = f"{len(view.names)} methods, {cells['prompt'].nunique()} prompts, {made} videos"
-    st.markdown(f"## {line}" + (f", :red[{failed} failed]" if failed else ""))
 
 
 show(current())
