@@ -144,8 +144,18 @@ class FrameMetric(Metric):
 
     @final
     def summarise(self, figures: Sequence[Mapping[str, float | None]]) -> Scores:
-        """The scores of a video from what :meth:`score_frame` said about each of its frames."""
+        """The scores of a video from what :meth:`score_frame` said about each of its frames.
+
+        Raises:
+            KvbenchError: it gave other columns than the declared ones.
+        """
         names = [column.name for column in self.columns]
+        for number, figure in enumerate(figures):
+            if figure.keys() != set(names):
+                raise KvbenchError(
+                    f"{self.name} gave columns {sorted(figure)} for frame {number}; "
+                    f"it declares {sorted(names)}"
+                )
         per_frame = {name: [figure[name] for figure in figures] for name in names}
         return Scores(
             values={name: mean(series) for name, series in per_frame.items()},

@@ -10,6 +10,7 @@ import pytest
 from scipy.ndimage import laplace
 
 from kvbench_core.conformance.metric import MetricConformance
+from kvbench_core.errors import KvbenchError
 
 PAGE = Path(__file__).parents[1] / "docs" / "write-a-metric.md"
 EXAMPLE, PLUGIN = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.S)
@@ -39,3 +40,9 @@ def test_the_plugin_registers_it():
     exec(PLUGIN, names)
     (spec,) = names["kvbench_metrics"]()
     assert spec.name == sharpness().name
+
+
+def test_columns_that_are_not_the_declared_ones_are_named():
+    message = r"sharpness gave columns \['sharp'\] for frame 1; it declares \['sharpness'\]"
+    with pytest.raises(KvbenchError, match=message):
+        sharpness().summarise([{"sharpness": 1.0}, {"sharp": 1.0}])
