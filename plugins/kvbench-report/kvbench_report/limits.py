@@ -155,7 +155,7 @@ def stated(results: Results, limits: Limits) -> str:
             side = "at most" if quantity.is_capped(column) else "at least"
             write = writer(results, quantity, column)
             texts.append(f"{named(quantity, column)} {side} {write(bound)}")
-    return ", ".join(texts) or "no limit"
+    return ", ".join(texts)
 
 
 def named(quantity: Quantity, column: Column) -> str:

@@ -187,6 +187,8 @@ def test_the_command_ranks_and_gives_reasons():
     assert "4 of 33 methods meet peak memory at most 12.00 GiB, SSIM at least 0.4500" in done.stdout
     (line,) = [line for line in lines if " RTN_INT4 " in line]
     assert line.rstrip().endswith("peak memory 19.98 GiB, over 12.00 GiB")
+    free = kvbench("recommend", "--published", "moviegen").stdout
+    assert "33 methods, no limits given (such as --max-peak 12GiB); sorted by" in free
 
 
 @pytest.mark.parametrize("preset", PRESETS)

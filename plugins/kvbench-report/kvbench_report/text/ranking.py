@@ -36,9 +36,12 @@ def print_ranking(results: Results, limits: Limits, preset: str) -> None:
     headings = ["", "method", *(display.title for display, _ in shown), "why not"]
     print_table(headings, rows, words=("method", "why not"))
     order = ", then ".join(axis.name for axis in PRESETS[preset])
-    click.echo(
-        f"\n{len(fit)} of {len(rows)} methods meet {stated(results, limits)}; sorted by {order}"
+    met = (
+        f"{len(fit)} of {len(rows)} methods meet {stated(results, limits)}"
+        if limits
+        else (f"{len(rows)} methods, no limits given (such as --max-peak 12GiB)")
     )
+    click.echo(f"\n{met}; sorted by {order}")
     for note in _notes(results):
         click.echo(note)
     best = [row for row in fit if not results.methods[row].is_reference][:2]
