@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from kvbench_core.cli import main
-from kvbench_core.cli.options import split_names
+from kvbench_core.cli.options import given_options, split_names
 from kvbench_core.cli.progress import Bar, Lines
+from kvbench_core.cli.run import run
 
 MINE = ("run", "evaluate", "table", "list")
 
@@ -257,3 +258,14 @@ def test_the_bar_moves_with_each_chunk():
         assert progress.tasks[0].completed == 6
         bar.finish("A [bold]", "1 s")
         assert progress.finished
+
+
+def test_options_are_recorded_in_the_users_words():
+    words = ["--resolution", "640x384", "-m", "A,rtn(bits=4)", "-m", "B", "--seed", "7", "--quiet"]
+    ctx = run.make_context("run", words)
+    assert given_options(ctx) == {
+        "resolution": "640x384",
+        "methods": "A,rtn(bits=4),B",
+        "seed": "7",
+        "quiet": "True",
+    }

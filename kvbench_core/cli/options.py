@@ -40,10 +40,19 @@ def given_options(ctx: click.Context) -> dict[str, str]:
     """The options that the user set, in the user's words; the rest are defaults."""
     source = click.core.ParameterSource.DEFAULT
     return {
-        name: storable(",".join(value) if isinstance(value, tuple | list) else str(value))
+        name: storable(_words(value))
         for name, value in ctx.params.items()
         if ctx.get_parameter_source(name) not in (source, None)
     }
+
+
+def _words(value: object) -> str:
+    match value:
+        case (int(width), int(height)):
+            return f"{width}x{height}"
+        case tuple() | list():
+            return ",".join(map(str, value))
+    return str(value)
 
 
 def resolution_option(text: str) -> tuple[int, int]:
