@@ -9,6 +9,7 @@ from benchmarks.containers import peaks
 from benchmarks.pages import Row, code, table
 from benchmarks.rollouts import correlated, gaussian, relative_error
 from kvbench_core.cache import TensorCodec, held_bytes
+from kvbench_core.conformance.rollout import coded
 from kvbench_core.policy import Composition
 from kvbench_core.published import GIB
 from kvbench_core.registry import Registry
@@ -23,13 +24,6 @@ def key_codec(registry: Registry, text: str) -> TensorCodec:
     policy = registry.policy(text)
     assert isinstance(policy, Composition)
     return policy.codec.key
-
-
-def coded(codec: TensorCodec, x: Tensor) -> Tensor:
-    """``x`` coded and decoded, as a cache in bf16 would read it."""
-    out = torch.empty_like(x)
-    codec.decode(codec.encode(x), out)
-    return out
 
 
 def _draw(seed: int = 0) -> tuple[tuple[int, ...], torch.Generator]:

@@ -89,6 +89,20 @@ DISTRIBUTIONS: tuple[Shape, ...] = (
 )
 
 
+def steps(geometry: CacheGeometry, chunk: int, passes: int) -> Iterator[Step]:
+    """The passes over one chunk, at least two: noisy ones and the clean one."""
+    for index in range(passes):
+        yield Step(
+            geometry=geometry,
+            chunk=chunk,
+            denoise_index=index,
+            is_context=index == passes - 1,
+            start_frame=chunk * geometry.chunk_frames,
+            frames=geometry.chunk_frames,
+            timestep=1000.0 * (1 - index / (passes - 1)),
+        )
+
+
 @frozen(kw_only=True, eq=False)
 class Inputs:
     """A whole rollout's tensors: per layer ``[batch, token, head, dim]`` in bf16.
@@ -155,16 +169,7 @@ class Inputs:
 
     def steps(self, chunk: int) -> Iterator[Step]:
         """The passes over one chunk."""
-        for index in range(self.passes):
-            yield Step(
-                geometry=self.geometry,
-                chunk=chunk,
-                denoise_index=index,
-                is_context=index == self.passes - 1,
-                start_frame=chunk * self.geometry.chunk_frames,
-                frames=self.geometry.chunk_frames,
-                timestep=1000.0 * (1 - index / (self.passes - 1)),
-            )
+        return steps(self.geometry, chunk, self.passes)
 
     def at(self, layer: int, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """What a generator would send on one pass, in memory of its own."""

@@ -11,7 +11,7 @@ import torch
 from attrs import define, field
 from torch import Tensor
 
-from kvbench_core.cache import Materialised
+from kvbench_core.cache import Materialised, TensorCodec
 from kvbench_core.conformance.inputs import Inputs
 from kvbench_core.geometry import Step
 from kvbench_core.policy import Policy
@@ -55,6 +55,13 @@ def run_pass(session: CacheSession, inputs: Inputs, step: Step) -> list[Tensor]:
         session.attend(layer, *(x.to(device) for x in inputs.at(layer, step)))
         for layer in range(inputs.geometry.layers)
     ]
+
+
+def coded(codec: TensorCodec, x: Tensor) -> Tensor:
+    """``x`` as a cache reads it back: coded, and decoded into its own dtype."""
+    out = torch.empty_like(x)
+    codec.decode(codec.encode(x), out)
+    return out
 
 
 @define

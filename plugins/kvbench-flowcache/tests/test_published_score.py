@@ -12,8 +12,9 @@ import math
 import pytest
 import torch
 
+from kvbench_core.conformance.inputs import steps
 from kvbench_core.errors import CacheError
-from kvbench_core.geometry import CacheGeometry, Step
+from kvbench_core.geometry import CacheGeometry
 from kvbench_core.integration import integrate
 from kvbench_core.registry import build_registry
 from kvbench_core.session import CacheSession
@@ -38,17 +39,9 @@ def passes():
     for chunk in range(CHUNKS):
         sizes = torch.rand(1, 3 * FRAME, 2, 1, generator=generator) * 2 + 0.2
         clean = torch.randn(2, 1, 3 * FRAME, 2, 8, generator=generator) * sizes
-        for index in range(PASSES):
+        for step in steps(GEOMETRY, chunk, PASSES):
             noise = torch.randn(3, 1, 3 * FRAME, 2, 8, generator=generator)
-            noise[1:] = clean + noise[1:] * (PASSES - 1 - index) / PASSES
-            step = Step(
-                geometry=GEOMETRY,
-                chunk=chunk,
-                denoise_index=index,
-                is_context=index == PASSES - 1,
-                start_frame=3 * chunk,
-                frames=3,
-            )
+            noise[1:] = clean + noise[1:] * (PASSES - 1 - step.denoise_index) / PASSES
             yield step, *noise.bfloat16()
 
 

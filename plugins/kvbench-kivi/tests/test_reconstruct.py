@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kvbench_core.geometry import CacheGeometry, Step
+from kvbench_core.conformance.inputs import steps
+from kvbench_core.geometry import CacheGeometry
 from kvbench_core.integration import integrate
 from kvbench_core.registry import build_registry
 from kvbench_core.session import CacheSession
@@ -40,16 +41,9 @@ def passes(smooth):
     for chunk in range(CHUNKS):
         clean = torch.randn(3, 1, TOKENS, 2, 8, generator=generator)
         clean = (1 - smooth) * clean + smooth * clean[:, :, :1]
-        for index in range(PASSES):
-            noise = torch.randn(clean.shape, generator=generator) * (1 - index / (PASSES - 1))
-            step = Step(
-                geometry=GEOMETRY,
-                chunk=chunk,
-                denoise_index=index,
-                is_context=index == PASSES - 1,
-                start_frame=3 * chunk,
-                frames=3,
-            )
+        for step in steps(GEOMETRY, chunk, PASSES):
+            noise = torch.randn(clean.shape, generator=generator)
+            noise *= 1 - step.denoise_index / (PASSES - 1)
             yield step, *(clean + noise).bfloat16()
 
 

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from attrs import define
 
-
-@define
-class Video:
-    """Frames, copied whenever they are read."""
-
-    frames: list
-    fps: float = 8.0
-
-    def __iter__(self):
-        return (frame.copy() for frame in self.frames)
-
-    def __len__(self):
-        return len(self.frames)
+from kvbench_core.conformance.clips import Clip
 
 
 @pytest.fixture(scope="session")
@@ -29,5 +16,6 @@ def clips(frames=10, height=64, width=96):
     clean = [200 * texture[:, 2 * i : 2 * i + width] + 20 for i in range(frames)]
     noisy = [frame + rng.normal(0, 25, frame.shape) for frame in clean]
     return tuple(
-        Video([frame.clip(0, 255).astype(np.uint8) for frame in some]) for some in (noisy, clean)
+        Clip(tuple(frame.clip(0, 255).astype(np.uint8) for frame in some), fps=8.0)
+        for some in (noisy, clean)
     )

@@ -13,7 +13,8 @@ import pytest
 import torch
 from attrs import evolve
 
-from kvbench_core.geometry import CacheGeometry, Step
+from kvbench_core.conformance.inputs import steps
+from kvbench_core.geometry import CacheGeometry
 from kvbench_core.integration import integrate
 from kvbench_core.registry import build_registry
 from kvbench_core.session import CacheSession
@@ -47,15 +48,7 @@ def passes(geometry):
     generator = torch.Generator().manual_seed(3)
     shape = (3, 1, geometry.tokens_per_chunk, geometry.heads, geometry.head_dim)
     for chunk in range(CHUNKS):
-        for index in range(PASSES):
-            step = Step(
-                geometry=geometry,
-                chunk=chunk,
-                denoise_index=index,
-                is_context=index == PASSES - 1,
-                start_frame=3 * chunk,
-                frames=3,
-            )
+        for step in steps(geometry, chunk, PASSES):
             yield step, *torch.randn(shape, generator=generator).bfloat16()
 
 

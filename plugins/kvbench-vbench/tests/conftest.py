@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from attrs import define, evolve
+from attrs import evolve
 
+from kvbench_core.conformance.clips import Clip
 from kvbench_core.registry import build_registry
 from kvbench_vbench.weights import FOLDER_VARIABLE
 
@@ -25,20 +26,6 @@ def dino_vitb16(pretrained=True, path=None, read_frame=False):
 """
 
 
-@define
-class Video:
-    """Frames in memory."""
-
-    frames: list
-    fps: float = 8.0
-
-    def __iter__(self):
-        return (frame.copy() for frame in self.frames)
-
-    def __len__(self):
-        return len(self.frames)
-
-
 @pytest.fixture(scope="session")
 def video():
     """A square that moves over noise, 3 frames of 64 x 96."""
@@ -46,7 +33,7 @@ def video():
     frames = rng.integers(0, 90, (3, 64, 96, 3), dtype=np.uint8)
     for index, frame in enumerate(frames):
         frame[16:40, 8 * index : 8 * index + 24] = (220, 60, 40)
-    return Video(list(frames))
+    return Clip(tuple(frames), fps=8.0)
 
 
 @pytest.fixture(autouse=True)
