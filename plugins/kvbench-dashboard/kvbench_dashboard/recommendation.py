@@ -34,8 +34,11 @@ def show_cards(view: View) -> None:
         if run.manifest.request.systems_only:
             st.info("None can be given: what synthetic weights generate has no quality.")
             return
+        results = view.results(run)
+        if all(method.is_reference for method in results.methods):
+            st.info("None can be given: no compressed method is chosen, or the run has none.")
+            return
         preset = choose_preset("overview preset")
-    results = view.results(run)
     found = [card for card in _cards(view.key(run), preset, results) if card.title != "reference"]
     with st.container(horizontal=True):  # as many in a row as there is room for
         for card in found:

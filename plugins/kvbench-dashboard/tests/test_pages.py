@@ -125,6 +125,11 @@ def test_synthetic_weights_are_not_recommended(tmp_path: Path):
     assert "no quality" in app.info[0].value
 
 
+def test_bf16_alone_is_not_recommended(tmp_path: Path):
+    store = write_run(tmp_path / "alone", ["BF16"], 1, videos=False)
+    assert "no compressed method" in opened(store.root).info[0].value
+
+
 def test_a_run_that_is_named_twice_is_shown_once(run: Path, tmp_path: Path):
     other = write_run(tmp_path / "other", labels(3), 2).root
     app = opened(run, run, other)
