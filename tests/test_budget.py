@@ -165,6 +165,19 @@ def test_without_names_every_method_is_planned_with_its_window(monkeypatch):
 
 
 @wan
+def test_how_long_a_video_may_be():
+    arguments = ["BF16", "BF16_WINDOW", "--json", "--vram"]
+    found = json.loads(CliRunner().invoke(budget, [*arguments, "24GiB"]).stdout)["methods"]
+    assert [row["longest_frames"] for row in found] == [72, 1023]
+    text = CliRunner().invoke(budget, ["BF16", "BF16_WINDOW", "--vram", "24GiB"]).stdout
+    assert "72 frames, 17.8 s\n" in text
+    assert "1023 frames, 255.6 s (the generator's limit)" in text
+    assert text.count("none") == 0
+    nothing = CliRunner().invoke(budget, ["BF16", "--vram", "4GiB"]).stdout
+    assert "none\n" in nothing
+
+
+@wan
 def test_a_memory_too_small_to_decode_the_video_fits_nothing():
     arguments = ["RTN_INT2+window()", "--frames", "21", "--vram", "7GiB"]
     text = CliRunner().invoke(budget, arguments).stdout

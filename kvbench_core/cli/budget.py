@@ -156,6 +156,7 @@ def _figures(figures: Footprint) -> dict[str, Any]:
         "scratch_bytes": figures.scratch_bytes,
         "resident_bytes": dict(figures.resident_bytes),
         "peak_floor_bytes": figures.peak_floor_bytes,
+        "decoding_bytes": figures.decoding_bytes,
     }
 
 
@@ -176,13 +177,18 @@ def _table(rows: list[dict[str, Any]], backend: Backend) -> str:
         if "fits" in row:
             line["fits"] = "yes" if row["fits"] else "no"
         if "longest_frames" in row:
-            limit = row["longest_frames"] + backend.geometry().chunk_frames > backend.max_frames
-            line["longest that fits"] = (
-                f"{row['longest_frames']} frames, {row['longest_s']:.1f} s"
-                + (" (the generator's limit)" if limit else "")
-            )
+            line["longest that fits"] = _longest(row, backend)
         table.append(line)
     return tabulate(table, headers="keys", disable_numparse=True, colalign=("left",))
+
+
+def _longest(row: dict[str, Any], backend: Backend) -> str:
+    frames = row["longest_frames"]
+    if not frames:
+        return "none"
+    limited = frames + backend.geometry().chunk_frames > backend.max_frames
+    limit = " (the generator's limit)" if limited else ""
+    return f"{frames} frames, {row['longest_s']:.1f} s{limit}"
 
 
 def _notes(rows: list[dict[str, Any]], backend: Backend, frames: int) -> Iterable[str]:

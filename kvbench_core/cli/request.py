@@ -26,7 +26,8 @@ OPTIONS = (
         multiple=True,
         metavar="NAMES",
         help="KV-cache methods, separated by commas: names (RTN_INT4), expressions "
-        "('rtn(bits=4)+recent(blocks=2)'), families (RTN), tags, or all. NAME@reconstruct attaches "
+        "('rtn(bits=4)+recent(blocks=2)'), families (RTN), tags, or all, also with a part more "
+        "('RTN+window()'). NAME@reconstruct attaches "
         "one in another way. BF16 always runs, as the reference. [default: family RTN]",
     ),
     click.option(
