@@ -163,11 +163,11 @@ def test_an_absent_reference_is_no_failure(cli, root: Path):
     found = scores(root)
     assert {name: score["notes"].get("reason") for name, score in found.items()} == {
         "light of coarse-step-0-25": None,
-        "psnr of coarse-step-0-25": "there is no BF16 video of this prompt and seed",
+        "psnr of coarse-step-0-25": "neither BF16 nor BF16_WINDOW made this video",
         f"light of {OTHER}-blocks-2": None,
-        f"psnr of {OTHER}-blocks-2": "there is no BF16 video of this prompt and seed",
+        f"psnr of {OTHER}-blocks-2": "neither BF16 nor BF16_WINDOW made this video",
     }
-    assert "there is no BF16 video of this prompt and seed" in result.output
+    assert "neither BF16 nor BF16_WINDOW made this video" in result.output
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from toy_runs import Notes, plan, run
 from kvbench_core.errors import KvbenchError, MetricUnavailableError
 from kvbench_core.metric import Column, Scores
 from kvbench_core.registry import Registry, build_registry
+from kvbench_core.report.table import build_table
 from kvbench_core.run.evaluate import Evaluation, evaluate
 from kvbench_core.run.records import ScoreRecord
 from kvbench_core.run.store import RunStore
@@ -86,6 +87,27 @@ def test_a_changed_metric_makes_its_scores_stale(store, registry, monkeypatch, c
         monkeypatch.setattr(toy_methods.Light, "settings", lambda self: {"gamma": 2.2})
     _, notes = score(store, registry)
     assert notes.started == ["light of BF16 on ball", "light of COARSE on ball"]
+
+
+def test_where_bf16_failed_the_windowed_one_stands_in(registry: Registry, tmp_path: Path):
+    run(plan(registry, "COARSE", "BF16_WINDOW"), registry, tmp_path)
+    store = RunStore(tmp_path)
+    cells, _ = store.cells(store.manifest())
+    bf16, windowed = (next(c for c in cells if c.cell.method.label == name)
+                      for name in ("BF16", "BF16_WINDOW"))  # fmt: skip
+    score(store, registry, "error")
+    expected = scores(store)["error of COARSE"]
+    assert bf16.video == windowed.video
+    (tmp_path / "cells" / f"{bf16.cell.id}.json").unlink()
+    store.video_path(bf16.cell.id).unlink()
+    for path in (tmp_path / "scores").rglob("*.json"):
+        path.unlink()
+    score(store, registry, "error")
+    found = scores(store)["error of COARSE"]
+    assert found.values == expected.values
+    assert found.reference_sha256 == expected.reference_sha256
+    (row,) = [row for row in build_table(store).rows if row.method == "COARSE"]
+    assert row.scores["mse"] == expected.values["mse"]
 
 
 def test_a_new_reference_video_makes_comparisons_stale(store, registry):
@@ -173,7 +195,7 @@ def test_without_a_reference_the_reason_is_stored(store: RunStore, registry: Reg
     assert (result.ok, result.failed) == (1, 0)
     record = scores(store)["error of COARSE"]
     assert record.status == "unavailable"
-    assert record.notes["reason"] == "there is no BF16 video of this prompt and seed"
+    assert record.notes["reason"] == "neither BF16 nor BF16_WINDOW made this video"
     run(plan(registry, "COARSE"), registry, store.root)
     score(store, registry, "error")
     assert scores(store)["error of COARSE"].status == "ok"

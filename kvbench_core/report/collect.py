@@ -9,6 +9,7 @@ from attrs import frozen
 from kvbench_core.errors import printable
 from kvbench_core.run.listener import reason, title
 from kvbench_core.run.records import CellRecord, Manifest, ScoreRecord
+from kvbench_core.run.references import references
 from kvbench_core.run.store import RunStore
 
 
@@ -51,10 +52,10 @@ def collect(store: RunStore) -> Collected:
     """
     manifest = store.manifest()
     records, problems = store.cells(manifest)
-    references = {
-        record.cell.pairing: record.video.sha256
-        for record in records
-        if record.video and record.cell.method.is_reference
+    digests = {
+        pairing: record.video.sha256
+        for pairing, record in references(records).items()
+        if record.video
     }
     scores = {}
     for record in records:
@@ -64,7 +65,7 @@ def collect(store: RunStore) -> Collected:
             for score in found
             if record.video is not None
             and score.video_sha256 == record.video.sha256
-            and score.reference_sha256 in (None, references.get(record.cell.pairing))
+            and score.reference_sha256 in (None, digests.get(record.cell.pairing))
         )
         problems += damaged
     return Collected(

@@ -14,6 +14,7 @@ from kvbench_core.run.listener import Listener, reason, title
 from kvbench_core.run.loaded_metric import LoadedMetric, load_metrics
 from kvbench_core.run.pool import Died, Event, default_processes, score_in_processes
 from kvbench_core.run.records import SYSTEMS_ONLY, CellError, CellRecord
+from kvbench_core.run.references import references
 from kvbench_core.run.scorer import Begun, Scorer
 from kvbench_core.run.store import RunStore
 
@@ -70,14 +71,14 @@ def evaluate(
 
 def _jobs(metrics: Iterable[LoadedMetric], cells: list[CellRecord]) -> Iterator[Job]:
     """Every metric on every cell; but the reference is not compared with itself."""
-    references = {cell.cell.pairing: cell for cell in cells if cell.cell.method.is_reference}
+    found = references(cells)
     for cell in cells:
         fitting = [
             metric.name
             for metric in metrics
             if not (metric.needs_reference and cell.cell.method.is_reference)
         ]
-        yield Job(cell, references.get(cell.cell.pairing), tuple(fitting))
+        yield Job(cell, found.get(cell.cell.pairing), tuple(fitting))
 
 
 def _missing(store: RunStore, job: Job, metrics: Iterable[LoadedMetric]) -> Job:

@@ -14,7 +14,7 @@ from kvbench_core.run.store import RunStore
 class Job:
     """Metrics, by name, that one cell is to be scored with.
 
-    ``reference`` is the BF16 cell of the same prompt and seed, if it has been made.
+    ``reference`` is the cell with the BF16 video of the same prompt and seed, if there is one.
     """
 
     cell: CellRecord

@@ -20,7 +20,10 @@ from kvbench_core.run.store import RunStore, file_sha256
 from kvbench_core.run.video import StoredVideo
 
 LOCK_WAIT_S = 3600.0
-NO_REFERENCE = Scores(values={}, notes={"reason": "there is no BF16 video of this prompt and seed"})
+NO_REFERENCE = Scores(
+    values={},
+    notes={"reason": "neither BF16 nor BF16_WINDOW made this video"},
+)
 
 Answer = tuple[Callable[[], Scores], float]
 """Gives or raises what a metric says of a video; and the seconds that were spent on it already."""
