@@ -94,6 +94,8 @@ def strict(text: str) -> Any:
         ("cell", "video.frames", str(2**62), "'frames' must be <= 1000000: 46116860184273"),
         ("cell", "video.width", str(2**62), "'width' must be <= 65536: 4611686018427387904"),
         ("cell", "video.fps", "0", "'fps' must be > 0: 0"),
+        ("cell", "video", "null", "a cell that is ok has figures and a video"),
+        ("cell", "status", '"failed"', "a failed one an error"),
         ("cell", "cell.id", '"../../bf16"', "'id' must match regex"),
         ("cell", "environment.packages", '{"torch": "\\ud800"}', "surrogates not allowed"),
         ("cell", "environment.packages", '{"\\u001b[31m": "2"}', "must be one printable line"),

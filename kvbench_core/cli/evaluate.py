@@ -12,8 +12,6 @@ import click
 from kvbench_core.cli.options import metrics_option
 from kvbench_core.specs import MetricSpec
 
-METRIC_PACKAGE = "kvbench-fidelity"
-
 if TYPE_CHECKING:
     from kvbench_core.registry import Registry
     from kvbench_core.run.evaluate import Evaluation
@@ -66,11 +64,12 @@ def score(
 ) -> Evaluation:
     """Evaluate with progress, and bring the derived table up to date."""
     from kvbench_core.cli.progress import progress
+    from kvbench_core.registry import PACKAGES
     from kvbench_core.run.evaluate import evaluate as evaluate_run
     from kvbench_core.run.export import export_table
 
     if not registry.all(MetricSpec):
-        click.echo(f"No metric is installed; try: pip install {METRIC_PACKAGE}", err=True)
+        click.echo(f"No metric is installed{PACKAGES[MetricSpec]}", err=True)
     # What a metric prints is no result.
     with progress(quiet) as listener, redirect_stdout(sys.stderr):
         result = evaluate_run(store, registry, metrics, listener, processes=jobs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from attrs import define, evolve, field
 
 from kvbench_core.attention import choose_kernel
@@ -44,11 +46,10 @@ class Maker:
         """
         rollout = self._loaded()
         self.listener.start(title(cell))
-        record = CellRecord(
+        record = partial(
+            CellRecord,
             cell=cell,
-            status="ok",
             started=now(),
-            finished=now(),
             session=self.session.id,
             kernel=rollout.kernel,
             environment=self.session.environment,
@@ -64,11 +65,11 @@ class Maker:
                 video=self.store.video_path(cell.id),
                 on_chunk=self.listener.step,
             )
-            record = evolve(record, figures=figures, video=video, finished=now())
+            made = record(status="ok", figures=figures, video=video, finished=now())
         except Exception as error:  # a method may raise anything; the other cells go on
-            record = evolve(record, status="failed", error=CellError.of(error), finished=now())
-        self.store.put_cell(record)
-        return record
+            made = record(status="failed", error=CellError.of(error), finished=now())
+        self.store.put_cell(made)
+        return made
 
     def _loaded(self) -> Rollout:
         if self._rollout is None:

@@ -259,6 +259,11 @@ class CellRecord:
     video: VideoFile | None = None
     error: CellError | None = None
 
+    def __attrs_post_init__(self) -> None:
+        made = self.figures is not None and self.video is not None
+        if (self.status == "ok") != made or (self.status == "failed") != (self.error is not None):
+            raise ValueError("a cell that is ok has figures and a video, a failed one an error")
+
 
 @frozen(kw_only=True)
 class ColumnRecord:
