@@ -73,8 +73,8 @@ def budget(
     no run can need less. What fits leaves 1.25 GiB besides, for CUDA and the kernels' workspaces,
     and has room to decode the video when the cache is gone.
 
-    Asked which methods fit, every one is planned with window() where the generator has a window:
-    that frees what is never read again, and the video stays the same.
+    If no METHODS are named, those that fit are looked for among all of them with window(), where
+    the generator has a window: that frees what is never read again, and the video stays the same.
     """
     registry = build_registry()
     generator = registry.backend(backend).configured(resolution=resolution)
