@@ -24,6 +24,7 @@ from kvbench_core.specs import (
 
 GROUP = "kvbench"
 BLOCK_VARIABLE = "KVBENCH_BLOCK_PLUGINS"
+BLOCKED = f"blocked by {BLOCK_VARIABLE}"
 HOOKS: dict[str, type[Spec]] = {
     "kvbench_parts": PartSpec,
     "kvbench_policies": PolicySpec,
@@ -78,8 +79,7 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Plugins:
         package = point.dist.name if point.dist else "?"
         release = point.dist.version if point.dist else "?"
         if point.name in blocked:
-            reason = f"blocked by {BLOCK_VARIABLE}"
-            failed.append(Failure(point.name, package, release, reason))
+            failed.append(Failure(point.name, package, release, BLOCKED))
             continue
         try:
             loaded.append(Plugin(point.name, package, release, _collect(point.load())))

@@ -105,7 +105,9 @@ def test_a_name_that_the_core_has_is_refused(installed):
     kvbench = installed({"greet": "greetings:greet", "run": "greetings:greet"})
     assert "command run is already provided by kvbench-core" in kvbench("list").stdout
     assert "Generate videos" in kvbench("run", "--help").stdout
-    assert "no command is called 'greet'" in said(kvbench("greet"))
+    error, note = kvbench("greet").stderr.splitlines()
+    assert "no command is called 'greet'" in error
+    assert note.endswith("could not be loaded: command run is already provided by kvbench-core")
 
 
 @pytest.mark.parametrize("name", ["rum", "tabel"])
@@ -175,3 +177,15 @@ def test_c2_is_caught(tmp_path, monkeypatch, toy_site):
 def test_c3_is_caught():
     with pytest.raises(AssertionError, match=r"^C3: "):
         CommandConformance().test_c3_a_mistake_is_said_without_a_traceback(Careless("x", help="x"))
+
+
+def test_an_unknown_name_may_be_that_of_a_plugin_which_is_broken(installed, tmp_path):
+    kvbench = installed({"greet": "greetings:greet"})
+    (tmp_path / "kvbench_greetings_plugin.py").write_text("import no_such_thing")
+    result = kvbench("budget", "GREETING")
+    assert result.exit_code == 2
+    assert "Error: no method is called 'GREETING'" in result.stderr
+    assert (
+        "Note: kvbench-greetings 1.0 could not be loaded: ModuleNotFoundError: "
+        "No module named 'no_such_thing'\n"
+    ) in result.stderr

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kvbench_core.errors import KvbenchError, PluginError, UnknownNameError, printable
+from kvbench_core.plugins import BLOCKED
 from kvbench_core.registry import Entry, Registry, build_registry
 from kvbench_core.specs import CommandSpec
 
@@ -54,6 +55,8 @@ class Commands(click.Group):
             if ctx.meta.get("debug"):
                 raise
             click.echo(f"Error: {printable(' '.join(str(error).split()))}", err=True)
+            if isinstance(error, UnknownNameError):
+                _name_faulty_plugins()
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("\nInterrupted.", err=True)
@@ -87,6 +90,14 @@ def _unknown(name: str, registry: Registry) -> KvbenchError:
     skipped = next((f for f in registry.failed if f.package == package), None)
     remedy = f", which was skipped: {skipped.reason}" if skipped else f": pip install {package}"
     return PluginError(f"`kvbench {name}` comes with {package}{remedy}")
+
+
+def _name_faulty_plugins() -> None:
+    """A name may be unknown because what provides it could not be loaded."""
+    for failure in build_registry().failed:
+        if failure.reason != BLOCKED:
+            line = f"{failure.package} {failure.version} could not be loaded: {failure.reason}"
+            click.echo(f"Note: {printable(line)}", err=True)
 
 
 def _debug_option() -> click.Option:
