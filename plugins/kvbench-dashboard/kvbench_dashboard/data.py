@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from attrs import frozen
 
+from kvbench_core.families import Families
 from kvbench_core.registry import build_registry
 from kvbench_core.run.records import Manifest, Method
 from kvbench_core.run.store import RunStore
-from kvbench_core.specs import PolicySpec
 from kvbench_dashboard.table import CURVE, NUMBERS, TEXTS, TRACES, TYPES, fingerprint, read_table
 from kvbench_report.columns import OF_REFERENCE
+from kvbench_report.families import OTHER
 from kvbench_report.results import Column
 
 
@@ -133,29 +133,19 @@ def _cells(table: pa.Table, manifest: Manifest, scores: list[str]) -> pd.DataFra
 
 def _methods(manifest: Manifest) -> pd.DataFrame:
     labels = Counter((method.label, method.integration) for method in manifest.methods)
-    families = {
-        name: entry.spec.family
-        for name, entry in build_registry().all(PolicySpec).items()
-        if isinstance(entry.spec, PolicySpec)
-    }
+    families = Families.of(build_registry())
     rows = [
         {
             "expression": method.expression,
             "integration": method.integration,
             "name": _name(method, ambiguous=labels[method.label, method.integration] > 1),
-            "family": _family(method, families),
+            "family": families.family(method.label, method.expression) or OTHER,
             "is_reference": method.is_reference,
             "method_place": place,
         }
         for place, method in enumerate(manifest.methods)
     ]
     return pd.DataFrame(rows)
-
-
-def _family(method: Method, families: Mapping[str, str]) -> str:
-    """The preset's family, or the first part's name of an expression."""
-    preset = re.split(r"[@(]", method.label)[0]
-    return families.get(preset) or method.expression.partition("(")[0].upper()
 
 
 def _name(method: Method, ambiguous: bool) -> str:
