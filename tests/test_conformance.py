@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from kvbench_core.conformance.backend import BackendConformance
 from kvbench_core.conformance.command import CommandConformance
 from kvbench_core.conformance.metric import MetricConformance
 from kvbench_core.conformance.policy import PolicyConformance
+from kvbench_core.conformance.report import Failed as Broken
+from kvbench_core.conformance.report import Report, Subject
 from kvbench_core.conformance.selection import SPECS, select
 from kvbench_core.conformance.suite import SuiteConformance
 from kvbench_core.parts import Recent
@@ -209,18 +210,26 @@ def test_what_is_checked_is_named_as_elsewhere(toy):
 
 
 def test_a_method_that_breaks_the_contract_gives_exit_code_1(cli):
-    result = cli("conformance", "failing()", "--json")
+    result = cli("conformance", "failing()")
     assert result.exit_code == 1, result.output
-    report = json.loads(result.output)
+    summary, *failures = result.output.splitlines()
+    failed, checked = map(
+        int, re.findall(r"policy failing\(\): (\d+) of (\d+) checks fail", summary)[0]
+    )
+    assert 0 < failed < checked
+    crash = next(i for i, line in enumerate(failures) if "ZeroDivisionError: codes (" in line)
+    assert re.search(r"toy_methods\.py:\d+\)$", failures[crash])
+    assert re.fullmatch(r"  test_p\S+ and \d+ more", failures[crash - 1])
+
+
+def test_a_report_for_json():
+    subject = Subject("policy", "mine()", held=3)
+    assert Report([subject]).as_dict()["kept"]
+    subject.failed.append(Broken("P1", "test_p1_shape", "P1: the shape is that of q"))
+    report = Report([subject]).as_dict()
     assert report["kept"] is False
-    (subject,) = report["subjects"]
-    assert (subject["kind"], subject["name"]) == ("policy", "failing()")
-    assert all(failure["clause"].startswith("P") for failure in subject["failed"])
-    messages = [failure["message"] for failure in subject["failed"]]
-    crashed = [text for text in messages if text.startswith("ZeroDivisionError: codes (")]
-    assert re.search(r"toy_methods\.py:\d+\)$", crashed[0])
-    printed = cli("conformance", "failing()").output
-    assert f"and {len(crashed) - 1} more\n    {crashed[0]}\n" in printed
+    assert report["subjects"][0]["failed"][0]["clause"] == "P1"
+    assert not Report(errors=["a module that cannot be imported"]).kept
 
 
 @pytest.mark.parametrize(

@@ -117,16 +117,15 @@ def interpreted():
         fast, plain = decoded_twice(codec, (2, 64, 3, 32), torch.float32, torch.float32, "cpu")
         assert torch.equal(fast, plain), codec
     for codec in ENCODED:
-        for source in (torch.float32, torch.float16):
-            shape = (2, 4 * codec.group_tokens, 3, 50)
-            for fast, plain in zip(*encoded_twice(codec, shape, source, "cpu"), strict=True):
-                assert torch.equal(fast, plain), (codec, source)
+        shape = (2, 4 * codec.group_tokens, 3, 50)
+        for fast, plain in zip(*encoded_twice(codec, shape, torch.float32, "cpu"), strict=True):
+            assert torch.equal(fast, plain), codec
     for dim in (16, 128):
         fast, plain = rotated_twice((2, 9, 3, dim), torch.float32, torch.float32, "cpu")
         assert torch.equal(fast, plain), dim
     fast, plain = scattered_twice("cpu")
     assert torch.equal(fast, plain)
-    for codec in [*ENCODED, *ROTATED, Outliers(CODECS[-1], 3.0)]:
+    for codec in [Symmetric(bits=4), Affine(per="token"), ROTATED[-1], Outliers(Affine(), 3.0)]:
         whole_codec(codec)
 
 
