@@ -269,3 +269,17 @@ def test_options_are_recorded_in_the_users_words():
         "seed": "7",
         "quiet": "True",
     }
+
+
+@pytest.mark.parametrize(("policy", "spins"), [(None, "1000"), ("ACTIVE", None)])
+def test_threads_wait_as_the_user_says_or_quietly(policy, spins):
+    program = (
+        "import os; from kvbench_core.cli import main;"
+        "main(['list'], standalone_mode=False);"
+        "print(os.environ['OMP_WAIT_POLICY'], os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    environment = inherited | ({} if policy is None else {"OMP_WAIT_POLICY": policy})
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{policy or 'PASSIVE'} {spins}"
